@@ -1,0 +1,1 @@
+//! Simulated Gladly and Gleen.
