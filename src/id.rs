@@ -6,6 +6,7 @@
 //! (Gladly's are about 22 of them).
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -76,6 +77,29 @@ id! {
 id! {
     /// A topic that marks what a conversation is about.
     TopicId
+}
+
+/// The name of an account in logs, metrics and the store: never its
+/// identifier, which is a secret. Cheap to clone.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AccountName(Arc<str>);
+
+impl AccountName {
+    /// Wraps a name that the configuration has checked.
+    pub fn new(name: &str) -> Self {
+        Self(Arc::from(name))
+    }
+
+    /// The name as it stands in logs and metrics.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for AccountName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
 }
 
 /// One webhook delivery's id. It never reaches a URL, so any text will do.

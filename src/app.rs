@@ -1,0 +1,149 @@
+//! The running relay: wires everything, serves until told to stop, stops
+//! within its grace. Tests and production share this path.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use axum::Router;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::account::Accounts;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::http::{State, admin_router, public_router};
+use crate::relay::{Relay, Stopping};
+use crate::store::Store;
+use crate::telemetry::Metrics;
+
+/// The sockets to serve on, already bound.
+pub struct Listeners {
+    /// For webhooks and health.
+    pub public: TcpListener,
+    /// For metrics.
+    pub admin: TcpListener,
+}
+
+impl Listeners {
+    /// Binds what the configuration names.
+    ///
+    /// # Errors
+    /// Fails if an address is in use or not this machine's.
+    pub async fn bind(config: &Config) -> anyhow::Result<Self> {
+        let public = TcpListener::bind(config.listen).await.with_context(|| {
+            format!(
+                "cannot listen on {}; free it or set RELAY_LISTEN",
+                config.listen
+            )
+        })?;
+        let admin = TcpListener::bind(config.admin_listen)
+            .await
+            .with_context(|| {
+                format!(
+                    "cannot listen on {}; free it or set RELAY_ADMIN_LISTEN",
+                    config.admin_listen
+                )
+            })?;
+        Ok(Self { public, admin })
+    }
+}
+
+/// Serves until `stop` is cancelled, then lets what runs finish for the grace,
+/// and the rest go. Everything unfinished waits in the store.
+///
+/// # Errors
+/// Fails if the accounts can't be wired or a listener breaks.
+pub async fn serve(
+    config: &Config,
+    listeners: Listeners,
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let metrics = Arc::new(Metrics::default());
+    let relay = Relay::new(
+        &config.accounts,
+        store.clone(),
+        clock.clone(),
+        metrics.clone(),
+    )?;
+    let accounts = Accounts::new(&config.accounts);
+    let state = Arc::new(State {
+        accounts,
+        relay,
+        store: store.clone(),
+        clock,
+        metrics,
+        stopping: AtomicBool::new(false),
+    });
+    let stopping = Stopping::default();
+    state.relay.start(&stopping, config.retention);
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        accounts = config.accounts.len(),
+        listen = %listeners.public.local_addr()?,
+        admin_listen = %listeners.admin.local_addr()?,
+        "serving"
+    );
+
+    let mut servers = JoinSet::new();
+    servers.spawn(serve_router(
+        listeners.public,
+        public_router(state.clone()),
+        stopping.claim_no_more.clone(),
+    ));
+    servers.spawn(serve_router(
+        listeners.admin,
+        admin_router(state.clone()),
+        stopping.claim_no_more.clone(),
+    ));
+    let ended_early = tokio::select! {
+        () = stop.cancelled() => None,
+        ended = servers.join_next() => ended,
+    };
+
+    tracing::info!(grace_s = config.shutdown_grace.as_secs_f64(), "stopping");
+    state.stopping.store(true, Ordering::Relaxed);
+    stopping.claim_no_more.cancel();
+    let finished = finish_within(config.shutdown_grace, async {
+        while servers.join_next().await.is_some() {}
+        stopping.turns.wait().await;
+    })
+    .await;
+    if !finished {
+        let running = state.relay.running();
+        tracing::warn!(
+            ?running,
+            "the grace is over; what still runs waits in the store for the next start"
+        );
+    }
+    stopping.let_go.cancel();
+    servers.shutdown().await;
+    // Letting go is one write each; a store that hangs must not hold the process.
+    finish_within(Duration::from_secs(5), stopping.ended()).await;
+    finish_within(Duration::from_secs(5), store.close()).await;
+    tracing::info!("stopped");
+    match ended_early {
+        Some(Ok(Err(error))) => Err(error).context("a listener broke"),
+        Some(Err(error)) => Err(error).context("a listener's task ended"),
+        _ => Ok(()),
+    }
+}
+
+async fn serve_router(
+    listener: TcpListener,
+    router: Router,
+    stop: CancellationToken,
+) -> std::io::Result<()> {
+    axum::serve(listener, router)
+        .with_graceful_shutdown(stop.cancelled_owned())
+        .await
+}
+
+async fn finish_within(limit: Duration, work: impl Future<Output = ()>) -> bool {
+    tokio::time::timeout(limit, work).await.is_ok()
+}

@@ -1,0 +1,67 @@
+//! The commands.
+
+mod dead;
+mod serve;
+mod simulate;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{Config, ConfigError, Environment};
+
+/// Relays customer messages from Gladly to the Gleen bot and its answers back.
+#[derive(Debug, Parser)]
+#[command(version, about, long_about = None, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the relay until SIGTERM or SIGINT
+    Serve(ConfigFile),
+    /// Show and settle what the relay could not finish
+    #[command(subcommand)]
+    Dead(dead::DeadCommand),
+    /// Serve the simulated Gladly and Gleen alone
+    Simulate(simulate::SimulateArguments),
+}
+
+#[derive(Debug, Args)]
+struct ConfigFile {
+    /// A TOML file; the environment wins over it [env: `RELAY_CONFIG`]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl ConfigFile {
+    fn load(&self) -> Result<Config, ConfigError> {
+        Config::load(self.config.as_deref(), &Environment::of_process())
+    }
+}
+
+impl Cli {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Whatever stopped it; [`report`] tells the user.
+    pub async fn run(self) -> anyhow::Result<ExitCode> {
+        match self.command {
+            Command::Serve(file) => serve::serve(&file.load()?).await,
+            Command::Dead(command) => dead::run(command).await,
+            Command::Simulate(arguments) => simulate::simulate(arguments).await,
+        }
+    }
+}
+
+/// Tells the user what went wrong: exit code 2 for a configuration that can't
+/// be used, as for a wrong command line, else 1.
+#[expect(clippy::print_stderr, reason = "a command's errors go to stderr")]
+pub fn report(error: &anyhow::Error) -> ExitCode {
+    eprintln!("gladly-relay: {error:#}");
+    let wrong_config = error.downcast_ref::<ConfigError>().is_some();
+    ExitCode::from(if wrong_config { 2 } else { 1 })
+}

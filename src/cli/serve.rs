@@ -1,0 +1,41 @@
+//! `gladly-relay serve`.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::app::{self, Listeners};
+use crate::clock::SystemClock;
+use crate::config::Config;
+use crate::store::Sqlite;
+use crate::telemetry::start_logging;
+
+/// Runs the relay until SIGTERM or SIGINT.
+pub(super) async fn serve(config: &Config) -> anyhow::Result<ExitCode> {
+    start_logging(&config.log, config.log_format);
+    let stop = stop_on_signal()?;
+    let store = Arc::new(Sqlite::open(&config.store).await?);
+    let listeners = Listeners::bind(config).await?;
+    app::serve(config, listeners, store, Arc::new(SystemClock), stop).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Cancelled by SIGTERM or SIGINT. The handlers are set before this returns.
+pub(super) fn stop_on_signal() -> std::io::Result<CancellationToken> {
+    let (mut terminate, mut interrupt) = (
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+    );
+    let stop = CancellationToken::new();
+    let cancelled = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        cancelled.cancel();
+    });
+    Ok(stop)
+}

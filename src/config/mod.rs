@@ -1,0 +1,329 @@
+//! File and environment → [`Config`], validated, with all mistakes at once.
+//!
+//! Only this module reads the environment. Secrets are wrapped as they are
+//! read; a test holds that no `Debug` output shows one.
+
+mod account;
+mod duration;
+mod policy;
+mod reader;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use reqwest::Url;
+use secrecy::ExposeSecret;
+use toml::{Table, Value};
+
+pub use account::{AccountConfig, GladlyConfig, GleenConfig, WebhookCredentials};
+pub use duration::parse_duration;
+pub use policy::{Attachments, Policy};
+pub use reader::Environment;
+
+use account::{VARIABLES, parse_url, read_account};
+use policy::read_policy;
+use reader::{Mistakes, Section, Setting};
+
+/// Everything an operator can set.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `RELAY_LISTEN`: webhooks and health.
+    pub listen: SocketAddr,
+    /// `RELAY_ADMIN_LISTEN`: metrics and operations.
+    pub admin_listen: SocketAddr,
+    /// `RELAY_STORE`: the `SQLite` file.
+    pub store: PathBuf,
+    /// `RELAY_PUBLIC_URL`: the webhook URL as Gladly sees it.
+    pub public_url: Option<Url>,
+    /// `RELAY_LOG`: a tracing filter.
+    pub log: String,
+    /// `RELAY_LOG_FORMAT`; none = pretty on a terminal, else JSON.
+    pub log_format: Option<LogFormat>,
+    /// `RELAY_SWEEP_INTERVAL`: how often missed events are looked for; zero = off.
+    pub sweep_interval: Duration,
+    /// `RELAY_SHUTDOWN_GRACE`: how long running turns may take to finish.
+    pub shutdown_grace: Duration,
+    /// `RELAY_RETENTION`: how long ids and outcomes are kept.
+    pub retention: Duration,
+    /// The accounts, at least one.
+    pub accounts: Vec<AccountConfig>,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For a person at a terminal.
+    Pretty,
+}
+
+/// A configuration that can't be used, with everything that is wrong with it.
+#[derive(Debug, thiserror::Error)]
+pub struct ConfigError {
+    /// One sentence each, naming the variable or key and what to write.
+    pub mistakes: Vec<String>,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = self.mistakes.len();
+        writeln!(
+            f,
+            "the configuration has {count} mistake{}:",
+            if count == 1 { "" } else { "s" }
+        )?;
+        for mistake in &self.mistakes {
+            writeln!(f, "  {mistake}")?;
+        }
+        Ok(())
+    }
+}
+
+const CONFIG: Setting = Setting {
+    key: "",
+    variable: Some("RELAY_CONFIG"),
+    write: "the path of a TOML file",
+};
+const LISTEN: Setting = Setting {
+    key: "listen",
+    variable: Some("RELAY_LISTEN"),
+    write: "an address and a port, such as 0.0.0.0:8080",
+};
+const ADMIN_LISTEN: Setting = Setting {
+    key: "admin_listen",
+    variable: Some("RELAY_ADMIN_LISTEN"),
+    write: "an address and a port, such as 127.0.0.1:9090",
+};
+const STORE: Setting = Setting {
+    key: "store",
+    variable: Some("RELAY_STORE"),
+    write: "sqlite:// and the path of a file, such as sqlite://data/relay.db (this version has no PostgreSQL)",
+};
+const PUBLIC_URL: Setting = Setting {
+    key: "public_url",
+    variable: Some("RELAY_PUBLIC_URL"),
+    write: "the webhook's address as Gladly sees it, such as https://relay.example.com/webhooks/gladly",
+};
+const LOG: Setting = Setting {
+    key: "log",
+    variable: Some("RELAY_LOG"),
+    write: "a tracing filter such as info or gladly_relay=debug",
+};
+const LOG_FORMAT: Setting = Setting {
+    key: "log_format",
+    variable: Some("RELAY_LOG_FORMAT"),
+    write: "json or pretty",
+};
+const SWEEP_INTERVAL: Setting = Setting {
+    key: "sweep_interval",
+    variable: Some("RELAY_SWEEP_INTERVAL"),
+    write: "a duration such as 5m, or 0s for off",
+};
+const SHUTDOWN_GRACE: Setting = Setting {
+    key: "shutdown_grace",
+    variable: Some("RELAY_SHUTDOWN_GRACE"),
+    write: "a duration such as 20s",
+};
+const RETENTION: Setting = Setting {
+    key: "retention",
+    variable: Some("RELAY_RETENTION"),
+    write: "a duration of at least 1d, such as 7d",
+};
+
+impl Config {
+    /// Reads the configuration from the environment and, if `file` or
+    /// `RELAY_CONFIG` names one, a TOML file.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with every mistake found.
+    pub fn load(file: Option<&Path>, environment: &Environment) -> Result<Self, ConfigError> {
+        let mistakes = Mistakes::default();
+        let document = read_document(file, environment, &mistakes);
+        let config = document.and_then(|document| read_config(&document, environment, &mistakes));
+        let mistakes = mistakes.into_vec();
+        match config {
+            Some(config) if mistakes.is_empty() => Ok(config),
+            _ => Err(ConfigError { mistakes }),
+        }
+    }
+}
+
+fn read_document(
+    file: Option<&Path>,
+    environment: &Environment,
+    mistakes: &Mistakes,
+) -> Option<Table> {
+    let section = Section::new(environment, mistakes, None, "", true);
+    let named = section.get(&CONFIG, |text| Some(PathBuf::from(text)));
+    let Some(path) = file.map(Path::to_path_buf).or(named) else {
+        return Some(Table::new());
+    };
+    let place = path.display();
+    match std::fs::read_to_string(&path) {
+        Err(error) => {
+            mistakes.add(format!(
+                "{place}: cannot be read: {error}; name a file that the relay may read"
+            ));
+            None
+        }
+        Ok(text) => match text.parse::<Table>() {
+            Ok(table) => Some(table),
+            Err(error) => {
+                // The error's own display quotes the line, which may hold a secret.
+                let line = error
+                    .span()
+                    .map_or(0, |span| text[..span.start.min(text.len())].lines().count());
+                mistakes.add(format!(
+                    "{place}, line {}: not TOML: {}",
+                    line.max(1),
+                    error.message()
+                ));
+                None
+            }
+        },
+    }
+}
+
+fn read_config(document: &Table, environment: &Environment, mistakes: &Mistakes) -> Option<Config> {
+    let tables = account_tables(document, environment, mistakes);
+    let root = Section::new(environment, mistakes, Some(document), "", true);
+    let listen = root
+        .get(&LISTEN, |text| text.parse().ok())
+        .or_else(|| "0.0.0.0:8080".parse().ok());
+    let admin_listen = root
+        .get(&ADMIN_LISTEN, |text| text.parse().ok())
+        .or_else(|| "127.0.0.1:9090".parse().ok());
+    let store = root
+        .get(&STORE, parse_store)
+        .unwrap_or_else(|| PathBuf::from("data/relay.db"));
+    let public_url = root.get(&PUBLIC_URL, parse_url);
+    let log = root
+        .get(&LOG, parse_log)
+        .unwrap_or_else(|| "info".to_owned());
+    let log_format = root.get(&LOG_FORMAT, parse_log_format);
+    let sweep_interval = root
+        .get(&SWEEP_INTERVAL, parse_duration)
+        .unwrap_or(Duration::from_mins(5));
+    let shutdown_grace = root
+        .get(&SHUTDOWN_GRACE, parse_duration)
+        .unwrap_or(Duration::from_secs(20));
+    let day = Duration::from_hours(24);
+    let retention = root
+        .get(&RETENTION, |text| {
+            parse_duration(text).filter(|retention| *retention >= day)
+        })
+        .unwrap_or(7 * day);
+    let policy = read_policy(&root.section("policy"), &Policy::default());
+    let accounts = read_accounts(&tables, &policy, environment, mistakes);
+    root.know("account");
+    root.finish();
+    Some(Config {
+        listen: listen?,
+        admin_listen: admin_listen?,
+        store,
+        public_url,
+        log,
+        log_format,
+        sweep_interval,
+        shutdown_grace,
+        retention,
+        accounts,
+    })
+}
+
+/// The `[[account]]` tables; one empty table where there are none, so that the
+/// variables alone can make an account.
+fn account_tables(document: &Table, environment: &Environment, mistakes: &Mistakes) -> Vec<Table> {
+    let tables = match document.get("account") {
+        None => Some(vec![Table::new()]),
+        Some(Value::Array(values)) => values
+            .iter()
+            .map(|value| value.as_table().cloned())
+            .collect(),
+        Some(_) => None,
+    };
+    let Some(tables) = tables.filter(|tables: &Vec<Table>| !tables.is_empty()) else {
+        mistakes.add("account: write each account as a table headed [[account]]".to_owned());
+        return Vec::new();
+    };
+    if tables.len() > 1 {
+        let set = VARIABLES
+            .iter()
+            .filter_map(|setting| setting.variable)
+            .filter(|name| environment.sets(name));
+        for variable in set {
+            mistakes.add(format!(
+                "{variable}: does not say which of the file's {} accounts it means; write it in the file and unset it",
+                tables.len()
+            ));
+        }
+    }
+    tables
+}
+
+fn read_accounts(
+    tables: &[Table],
+    policy: &Policy,
+    environment: &Environment,
+    mistakes: &Mistakes,
+) -> Vec<AccountConfig> {
+    let mut accounts: Vec<AccountConfig> = Vec::new();
+    for (index, table) in tables.iter().enumerate() {
+        let path = if tables.len() == 1 {
+            "account".to_owned()
+        } else {
+            format!("account[{}]", index + 1)
+        };
+        let section = Section::new(environment, mistakes, Some(table), &path, tables.len() == 1);
+        let Some(account) = read_account(&section, policy) else {
+            continue;
+        };
+        if accounts.iter().any(|other| other.name == account.name) {
+            mistakes.add(format!(
+                "{path}.name: {} is used twice; give each account its own",
+                account.name
+            ));
+        }
+        if accounts
+            .iter()
+            .any(|other| share_identifier(other, &account))
+        {
+            mistakes.add(format!(
+                "{path}.identifier: another account has it too; issue each its own"
+            ));
+        }
+        accounts.push(account);
+    }
+    accounts
+}
+
+fn share_identifier(one: &AccountConfig, other: &AccountConfig) -> bool {
+    let mut pairs = one
+        .identifiers
+        .iter()
+        .flat_map(|a| other.identifiers.iter().map(move |b| (a, b)));
+    pairs.any(|(a, b)| a.expose_secret() == b.expose_secret())
+}
+
+/// `sqlite://relative/path` and `sqlite:///absolute/path`.
+fn parse_store(text: &str) -> Option<PathBuf> {
+    let path = text.strip_prefix("sqlite://")?;
+    (!path.is_empty() && !path.ends_with('/')).then(|| PathBuf::from(path))
+}
+
+fn parse_log(text: &str) -> Option<String> {
+    tracing_subscriber::EnvFilter::try_new(text)
+        .ok()
+        .map(|_| text.to_owned())
+}
+
+fn parse_log_format(text: &str) -> Option<LogFormat> {
+    match text {
+        "json" => Some(LogFormat::Json),
+        "pretty" => Some(LogFormat::Pretty),
+        _ => None,
+    }
+}

@@ -1,0 +1,368 @@
+//! Reads settings from the environment and a TOML table, and collects every
+//! mistake instead of stopping at the first.
+//!
+//! A variable wins over its key; `X_FILE` names a file that holds the value of
+//! `X`. Values never appear in a mistake, because any of them may be a secret.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use secrecy::SecretString;
+use toml::{Table, Value};
+
+/// The process environment as it was at start.
+#[derive(Clone, Default)]
+pub struct Environment(BTreeMap<String, String>);
+
+impl Environment {
+    /// Takes a snapshot of this process's environment. Variables that are not
+    /// UTF-8 are left out; none of ours can be.
+    pub fn of_process() -> Self {
+        Self(
+            std::env::vars_os()
+                .filter_map(|(name, value)| {
+                    Some((name.into_string().ok()?, value.into_string().ok()?))
+                })
+                .collect(),
+        )
+    }
+
+    /// The value of a variable; an empty one counts as unset, as container
+    /// tools pass it for "not given".
+    fn get(&self, name: &str) -> Option<&str> {
+        self.0
+            .get(name)
+            .map(String::as_str)
+            .filter(|value| !value.trim().is_empty())
+    }
+
+    /// True if `name` or `name_FILE` is set.
+    pub(super) fn sets(&self, name: &str) -> bool {
+        self.get(name).is_some() || self.get(&format!("{name}_FILE")).is_some()
+    }
+}
+
+impl<K: Into<String>, V: Into<String>, const N: usize> From<[(K, V); N]> for Environment {
+    fn from(variables: [(K, V); N]) -> Self {
+        Self(
+            variables
+                .into_iter()
+                .map(|(name, value)| (name.into(), value.into()))
+                .collect(),
+        )
+    }
+}
+
+/// One setting: where it may stand and what to write there.
+pub(super) struct Setting {
+    pub(super) key: &'static str,
+    pub(super) variable: Option<&'static str>,
+    pub(super) write: &'static str,
+}
+
+/// Everything that is wrong with a configuration.
+#[derive(Default)]
+pub(super) struct Mistakes(RefCell<Vec<String>>);
+
+impl Mistakes {
+    pub(super) fn add(&self, mistake: String) {
+        self.0.borrow_mut().push(mistake);
+    }
+
+    pub(super) fn into_vec(self) -> Vec<String> {
+        self.0.into_inner()
+    }
+}
+
+/// One table of the file, with the variables that may override its keys.
+pub(super) struct Section<'a> {
+    environment: &'a Environment,
+    mistakes: &'a Mistakes,
+    table: Option<&'a Table>,
+    path: String,
+    /// False where several accounts share the file: then a variable such as
+    /// `GLADLY_URL` would not say which account it means.
+    variables_apply: bool,
+    known_keys: RefCell<Vec<&'static str>>,
+}
+
+impl<'a> Section<'a> {
+    pub(super) fn new(
+        environment: &'a Environment,
+        mistakes: &'a Mistakes,
+        table: Option<&'a Table>,
+        path: &str,
+        variables_apply: bool,
+    ) -> Self {
+        Self {
+            environment,
+            mistakes,
+            table,
+            path: path.to_owned(),
+            variables_apply,
+            known_keys: RefCell::default(),
+        }
+    }
+
+    /// A table inside this one.
+    pub(super) fn section(&self, key: &'static str) -> Section<'a> {
+        let table = match self.value(key) {
+            None => None,
+            Some(Value::Table(table)) => Some(table),
+            Some(_) => {
+                self.mistakes
+                    .add(format!("{}: write a table", self.place(key)));
+                None
+            }
+        };
+        Section::new(
+            self.environment,
+            self.mistakes,
+            table,
+            &self.place(key),
+            self.variables_apply,
+        )
+    }
+
+    /// The value of a setting, parsed; none if it is not given or wrong.
+    pub(super) fn get<T>(
+        &self,
+        setting: &Setting,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Option<T> {
+        let (place, text) = self.text(setting)?;
+        let parsed = parse(text.trim());
+        if parsed.is_none() {
+            self.mistakes
+                .add(format!("{place}: not understood; write {}", setting.write));
+        }
+        parsed
+    }
+
+    /// As [`Section::get`], but not giving it is a mistake.
+    pub(super) fn require<T>(
+        &self,
+        setting: &Setting,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Option<T> {
+        if !self.gives(setting) {
+            self.missing(setting);
+        }
+        self.get(setting, parse)
+    }
+
+    /// A secret, which TOML may also give as `{ env = … }` or `{ file = … }`.
+    pub(super) fn secret(&self, setting: &Setting) -> Option<SecretString> {
+        let (_, text) = self.text(setting)?;
+        Some(SecretString::from(text))
+    }
+
+    /// A secret that must be given.
+    pub(super) fn require_secret(&self, setting: &Setting) -> Option<SecretString> {
+        if !self.gives(setting) {
+            self.missing(setting);
+        }
+        self.secret(setting)
+    }
+
+    /// Several secrets: a TOML list, or a comma-separated variable.
+    pub(super) fn require_secrets(&self, setting: &Setting) -> Vec<SecretString> {
+        if let (false, Some(Value::Array(values))) =
+            (self.variable_given(setting), self.value(setting.key))
+        {
+            let place = self.place(setting.key);
+            let secrets: Vec<_> = values
+                .iter()
+                .filter_map(|value| self.resolve(&place, value, setting))
+                .map(SecretString::from)
+                .collect();
+            if secrets.is_empty() {
+                self.missing(setting);
+            }
+            return secrets;
+        }
+        if !self.gives(setting) {
+            self.missing(setting);
+        }
+        self.text(setting).map_or_else(Vec::new, |(_, text)| {
+            let parts = text
+                .split(',')
+                .map(str::trim)
+                .filter(|part| !part.is_empty());
+            parts.map(SecretString::from).collect()
+        })
+    }
+
+    /// A list of strings, which only the file can give.
+    pub(super) fn strings(&self, setting: &Setting) -> Option<Vec<String>> {
+        let strings = self.value(setting.key)?.as_array().and_then(|values| {
+            values
+                .iter()
+                .map(|value| value.as_str().map(str::to_owned))
+                .collect::<Option<Vec<_>>>()
+        });
+        if strings.is_none() {
+            self.mistakes.add(format!(
+                "{}: write {}",
+                self.place(setting.key),
+                setting.write
+            ));
+        }
+        strings
+    }
+
+    /// Marks a key as known that is read in another way.
+    pub(super) fn know(&self, key: &'static str) {
+        let _: Option<&Value> = self.value(key);
+    }
+
+    /// Reports the keys that nobody asked for, each with the nearest known one.
+    pub(super) fn finish(&self) {
+        let known = self.known_keys.borrow();
+        for key in self.table.into_iter().flat_map(Table::keys) {
+            if known.contains(&key.as_str()) {
+                continue;
+            }
+            let nearest = known.iter().max_by(|a, b| {
+                strsim::jaro_winkler(a, key).total_cmp(&strsim::jaro_winkler(b, key))
+            });
+            let hint = nearest.map_or_else(String::new, |nearest| {
+                format!("; the nearest known key is `{nearest}`")
+            });
+            self.mistakes
+                .add(format!("{}: unknown key{hint}", self.place(key)));
+        }
+    }
+
+    /// Adds a mistake about a setting, at the place where it was given.
+    pub(super) fn wrong(&self, setting: &Setting, what: &str) {
+        let place = match setting.variable {
+            Some(variable) if self.variable_given(setting) => variable.to_owned(),
+            _ => self.place(setting.key),
+        };
+        self.mistakes.add(format!("{place}: {what}"));
+    }
+
+    fn missing(&self, setting: &Setting) {
+        let place = match setting.variable {
+            Some(variable) if self.variables_apply => {
+                format!("{variable} (`{}`)", self.place(setting.key))
+            }
+            _ => self.place(setting.key),
+        };
+        self.mistakes
+            .add(format!("{place}: missing; write {}", setting.write));
+    }
+
+    fn variable_given(&self, setting: &Setting) -> bool {
+        self.variables_apply
+            && setting
+                .variable
+                .is_some_and(|variable| self.environment.sets(variable))
+    }
+
+    fn gives(&self, setting: &Setting) -> bool {
+        self.variable_given(setting) || self.value(setting.key).is_some()
+    }
+
+    fn value(&self, key: &'static str) -> Option<&'a Value> {
+        let mut known = self.known_keys.borrow_mut();
+        if !known.contains(&key) {
+            known.push(key);
+        }
+        self.table?.get(key)
+    }
+
+    fn place(&self, key: &str) -> String {
+        if self.path.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{}.{key}", self.path)
+        }
+    }
+
+    /// The text of a setting and the place it was read from.
+    fn text(&self, setting: &Setting) -> Option<(String, String)> {
+        let from_file = self.value(setting.key);
+        if let Some(variable) = setting.variable.filter(|_| self.variable_given(setting)) {
+            return Some((variable.to_owned(), self.variable(variable)?));
+        }
+        let place = self.place(setting.key);
+        let text = self.resolve(&place, from_file?, setting)?;
+        Some((place, text))
+    }
+
+    /// The value of `X`, or what the file named by `X_FILE` holds.
+    fn variable(&self, variable: &str) -> Option<String> {
+        let file_variable = format!("{variable}_FILE");
+        match (
+            self.environment.get(variable),
+            self.environment.get(&file_variable),
+        ) {
+            (Some(_), Some(_)) => {
+                self.mistakes.add(format!(
+                    "{variable}: given twice; unset {variable} or {file_variable}"
+                ));
+                None
+            }
+            (Some(text), None) => Some(text.to_owned()),
+            (None, Some(path)) => self.read(&file_variable, path),
+            (None, None) => None,
+        }
+    }
+
+    fn resolve(&self, place: &str, value: &Value, setting: &Setting) -> Option<String> {
+        match value {
+            Value::String(text) => Some(text.clone()),
+            Value::Integer(number) => Some(number.to_string()),
+            Value::Float(number) => Some(number.to_string()),
+            Value::Boolean(flag) => Some(flag.to_string()),
+            Value::Table(table) => self.indirect(place, table),
+            Value::Array(_) | Value::Datetime(_) => {
+                self.mistakes
+                    .add(format!("{place}: write {}", setting.write));
+                None
+            }
+        }
+    }
+
+    /// `{ env = "NAME" }` or `{ file = "PATH" }`.
+    fn indirect(&self, place: &str, table: &Table) -> Option<String> {
+        let text = |key| table.get(key).and_then(Value::as_str);
+        match (table.len(), text("env"), text("file")) {
+            (1, Some(name), None) => {
+                let value = self.environment.get(name).map(str::to_owned);
+                if value.is_none() {
+                    self.mistakes
+                        .add(format!("{place}: the variable {name} is not set; set it"));
+                }
+                value
+            }
+            (1, None, Some(path)) => self.read(place, path),
+            _ => {
+                self.mistakes.add(format!(
+                    "{place}: write a string, {{ env = \"NAME\" }} or {{ file = \"PATH\" }}"
+                ));
+                None
+            }
+        }
+    }
+
+    fn read(&self, place: &str, path: &str) -> Option<String> {
+        match std::fs::read_to_string(path) {
+            Ok(text) if text.trim().is_empty() => {
+                self.mistakes.add(format!(
+                    "{place}: the file {path} is empty; write the value into it"
+                ));
+                None
+            }
+            Ok(text) => Some(text.trim_end_matches(['\r', '\n']).to_owned()),
+            Err(error) => {
+                self.mistakes.add(format!(
+                    "{place}: cannot read {path}: {error}; name a file that the relay may read"
+                ));
+                None
+            }
+        }
+    }
+}

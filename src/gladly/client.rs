@@ -1,0 +1,322 @@
+//! The calls to Gladly's REST API v1 (developer.gladly.com/rest).
+//!
+//! Every call spends a [`Permit`], which waits for the organization's pace and
+//! for the credentials to be accepted. Nothing here is tried twice: a reply has
+//! no idempotency key, so whoever calls decides what to do next.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, LOCATION};
+use reqwest::{Method, RequestBuilder, StatusCode, Url};
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::error::GladlyError;
+use super::lockout::Lockout;
+use super::model::{Conversation, Item};
+use super::pace::{Pace, Precedence};
+use crate::config::GladlyConfig;
+use crate::id::{AccountName, ConversationId, InboxId, ItemId, TopicId};
+use crate::telemetry::{Metrics, Upstream};
+use crate::text::{Channel, Part};
+use crate::upstream::{Cut, innermost};
+
+/// For one call, from connecting to the last byte.
+const CALL_TIMEOUT: Duration = Duration::from_secs(15);
+/// The largest answer that is read, in bytes: a thousand long items.
+const LARGEST_ANSWER: usize = 32 * 1024 * 1024;
+
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit-second");
+const RATE_REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining-second");
+const LIMITED_DATA: HeaderName = HeaderName::from_static("gladly-limited-data");
+
+/// The right to make one call.
+#[derive(Debug)]
+#[must_use = "a permit that is not spent wastes a call of the organization's rate"]
+pub struct Permit(());
+
+/// What to send as a reply.
+#[derive(Debug, Clone, Copy)]
+pub struct ReplyContent<'a> {
+    /// The channel of the item that is replied to.
+    pub channel: Channel,
+    /// The words.
+    pub part: &'a Part,
+}
+
+/// A conversation's items, oldest first.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    /// The items that could be read.
+    pub items: Vec<Item>,
+    /// False if Gladly held some back (it lists 1,000 at most).
+    pub complete: bool,
+}
+
+/// One account's access to Gladly.
+pub struct Client {
+    http: reqwest::Client,
+    base: Url,
+    account: AccountName,
+    pace: Arc<Pace>,
+    lockout: Lockout,
+    metrics: Arc<Metrics>,
+}
+
+struct Answer {
+    headers: HeaderMap,
+    body: Vec<u8>,
+}
+
+impl Client {
+    /// # Errors
+    /// Fails if the TLS library can't be set up or the credentials can't stand
+    /// in a header.
+    pub fn new(
+        account: &AccountName,
+        config: &GladlyConfig,
+        pace: Arc<Pace>,
+        metrics: Arc<Metrics>,
+    ) -> anyhow::Result<Self> {
+        let pair = format!("{}:{}", config.username, config.api_token.expose_secret());
+        let mut authorization = HeaderValue::from_str(&format!("Basic {}", BASE64.encode(pair)))?;
+        authorization.set_sensitive(true);
+        let http = crate::upstream::http_client(&config.url)
+            .default_headers(HeaderMap::from_iter([(AUTHORIZATION, authorization)]))
+            .timeout(CALL_TIMEOUT)
+            .build()?;
+        let base = config.url.join("/api/v1/")?;
+        Ok(Self {
+            http,
+            base,
+            account: account.clone(),
+            pace,
+            lockout: Lockout::default(),
+            metrics,
+        })
+    }
+
+    /// Waits until a call may be made. May be dropped while it waits.
+    ///
+    /// # Errors
+    /// [`GladlyError::Unauthorised`] at once while the credentials are refused.
+    pub async fn permit(&self, precedence: Precedence) -> Result<Permit, GladlyError> {
+        self.pace.wait(precedence).await;
+        match self.lockout.enter(Instant::now()) {
+            Ok(()) => Ok(Permit(())),
+            Err(after) => Err(GladlyError::Unauthorised {
+                operation: "permit",
+                after,
+            }),
+        }
+    }
+
+    /// `GET /conversation-items/{id}`.
+    pub async fn item(&self, permit: Permit, id: &ItemId) -> Result<Item, GladlyError> {
+        let operation = "get_item";
+        let request = self.request(Method::GET, &["conversation-items", id.as_str()]);
+        let answer = self.call(permit, operation, request).await?;
+        Item::read(&json_of(operation, &answer)?).ok_or_else(|| GladlyError::garbage(operation))
+    }
+
+    /// `GET /conversations/{id}`.
+    pub async fn conversation(
+        &self,
+        permit: Permit,
+        id: &ConversationId,
+    ) -> Result<Conversation, GladlyError> {
+        let operation = "get_conversation";
+        let request = self.request(Method::GET, &["conversations", id.as_str()]);
+        let answer = self.call(permit, operation, request).await?;
+        Conversation::read(&json_of(operation, &answer)?)
+            .ok_or_else(|| GladlyError::garbage(operation))
+    }
+
+    /// `GET /conversations/{id}/items`.
+    pub async fn items(&self, permit: Permit, id: &ConversationId) -> Result<Listed, GladlyError> {
+        let operation = "list_items";
+        let request = self.request(Method::GET, &["conversations", id.as_str(), "items"]);
+        let answer = self.call(permit, operation, request).await?;
+        let value = json_of(operation, &answer)?;
+        let values = value
+            .as_array()
+            .ok_or_else(|| GladlyError::garbage(operation))?;
+        let complete = !answer.headers.contains_key(LIMITED_DATA);
+        Ok(Listed {
+            items: values.iter().filter_map(Item::read).collect(),
+            complete,
+        })
+    }
+
+    /// `POST /conversation-items/{id}/reply`. The new item's id, if Gladly names it.
+    pub async fn reply(
+        &self,
+        permit: Permit,
+        to: &ItemId,
+        reply: ReplyContent<'_>,
+    ) -> Result<Option<ItemId>, GladlyError> {
+        let body = json!({ "content": content_of(reply) });
+        let request = self.request(Method::POST, &["conversation-items", to.as_str(), "reply"]);
+        let answer = self.call(permit, "reply", request.json(&body)).await?;
+        Ok(created_id(&answer))
+    }
+
+    /// `POST /conversations/{id}/notes`. The new item's id, if Gladly names it.
+    pub async fn note(
+        &self,
+        permit: Permit,
+        conversation: &ConversationId,
+        html: &str,
+    ) -> Result<Option<ItemId>, GladlyError> {
+        let body = json!({ "content": { "body": html } });
+        let request = self.request(
+            Method::POST,
+            &["conversations", conversation.as_str(), "notes"],
+        );
+        let answer = self.call(permit, "note", request.json(&body)).await?;
+        Ok(created_id(&answer))
+    }
+
+    /// `POST /conversations/{id}/topics`. Adding a topic twice adds it once.
+    pub async fn add_topic(
+        &self,
+        permit: Permit,
+        conversation: &ConversationId,
+        topic: &TopicId,
+    ) -> Result<(), GladlyError> {
+        let body = json!({ "topicIds": [topic.as_str()] });
+        let request = self.request(
+            Method::POST,
+            &["conversations", conversation.as_str(), "topics"],
+        );
+        self.call(permit, "add_topic", request.json(&body))
+            .await
+            .map(drop)
+    }
+
+    /// `PATCH /conversations/{id}`: opens it in an inbox, assigned to nobody.
+    /// `name_no_agent` says so with `"agentId": null`; Gladly's samples differ
+    /// on whether it may be left out.
+    pub async fn assign(
+        &self,
+        permit: Permit,
+        conversation: &ConversationId,
+        inbox: &InboxId,
+        name_no_agent: bool,
+    ) -> Result<(), GladlyError> {
+        let mut assignee = json!({ "inboxId": inbox.as_str() });
+        if name_no_agent {
+            assignee["agentId"] = Value::Null;
+        }
+        let body = json!({ "assignee": assignee, "status": { "value": "OPEN" } });
+        let request = self.request(Method::PATCH, &["conversations", conversation.as_str()]);
+        self.call(permit, "assign", request.json(&body))
+            .await
+            .map(drop)
+    }
+
+    fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
+        let mut url = self.base.clone();
+        // It fails only for URLs without a path, and the base has one.
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(path);
+        }
+        self.http.request(method, url)
+    }
+
+    async fn call(
+        &self,
+        permit: Permit,
+        operation: &'static str,
+        request: RequestBuilder,
+    ) -> Result<Answer, GladlyError> {
+        let Permit(()) = permit;
+        let started = Instant::now();
+        let count = |status: String| {
+            self.metrics.request(
+                &self.account,
+                Upstream::Gladly,
+                operation,
+                status,
+                started.elapsed(),
+            );
+        };
+        let cut = |error: &reqwest::Error| {
+            count(Cut::of(error).as_str().to_owned());
+            GladlyError::cut(operation, Cut::of(error), innermost(error))
+        };
+        let mut response = request.send().await.map_err(|error| cut(&error))?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        self.learn(operation, status, &headers);
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| cut(&error))? {
+            body.extend_from_slice(&chunk);
+            if body.len() > LARGEST_ANSWER {
+                count("too_large".to_owned());
+                return Err(GladlyError::garbage(operation));
+            }
+        }
+        count(status.as_u16().to_string());
+        match status.as_u16() {
+            200..=299 => Ok(Answer { headers, body }),
+            401 | 403 => {
+                let after = self.lockout.wait(Instant::now());
+                Err(GladlyError::Unauthorised { operation, after })
+            }
+            _ => Err(GladlyError::of_answer(operation, status, &headers, &body)),
+        }
+    }
+
+    /// Adjusts pace and lockout to what the answer's head says.
+    fn learn(&self, operation: &'static str, status: StatusCode, headers: &HeaderMap) {
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            self.pace.throttle(crate::upstream::retry_after(headers));
+        } else {
+            self.pace.observe(
+                number(headers, &RATE_LIMIT),
+                number(headers, &RATE_REMAINING),
+            );
+        }
+        if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+            if self.lockout.refused(Instant::now()) {
+                tracing::error!(
+                    account = %self.account, operation, status = status.as_u16(),
+                    "Gladly refuses the API user: everything is kept and one call a minute tries again; \
+                     check GLADLY_USERNAME, GLADLY_API_TOKEN and the user's roles"
+                );
+            }
+        } else if status.is_success() && self.lockout.accepted() {
+            tracing::info!(account = %self.account, operation, "Gladly accepts the API user again");
+        }
+    }
+}
+
+/// A reply's `content` (Gladly API description, "Reply to conversation item").
+fn content_of(reply: ReplyContent<'_>) -> Value {
+    let mut content = json!({ "type": reply.channel.as_str(), "body": reply.part.body });
+    if reply.channel == Channel::Chat {
+        content["messageType"] = json!("TEXT");
+    }
+    if let Some(plain) = &reply.part.body_plain {
+        content["bodyPlain"] = json!(plain);
+    }
+    content
+}
+
+fn json_of(operation: &'static str, answer: &Answer) -> Result<Value, GladlyError> {
+    serde_json::from_slice(&answer.body).map_err(|_| GladlyError::garbage(operation))
+}
+
+/// The id at the end of `Location: /api/v1/conversation-items/{id}`.
+fn created_id(answer: &Answer) -> Option<ItemId> {
+    let location = answer.headers.get(LOCATION)?.to_str().ok()?;
+    ItemId::parse(location.trim_end_matches('/').rsplit('/').next()?).ok()
+}
+
+fn number(headers: &HeaderMap, name: &HeaderName) -> Option<u32> {
+    headers.get(name)?.to_str().ok()?.trim().parse().ok()
+}

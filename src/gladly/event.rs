@@ -1,0 +1,193 @@
+//! Webhooks in: bytes → what happened.
+//!
+//! Gladly adds types, fields and values without notice, so whatever is not
+//! needed here is skipped. A known type whose ids can't be used is
+//! [`WebhookContent::Unusable`], not an error: refusing it would make Gladly
+//! switch the webhook off (shared facts: Gladly help, "Webhooks").
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+use crate::conversation::Holder;
+use crate::id::{AgentId, ConversationId, EventId, InboxId, ItemId};
+
+/// One delivery.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Webhook {
+    /// Its id, where it has one.
+    pub id: Option<EventId>,
+    /// Its type if known here, else `other`: a metric label.
+    pub kind: &'static str,
+    /// When it was raised, by Gladly's clock.
+    pub occurred_at: Option<Timestamp>,
+    /// What it says.
+    pub content: WebhookContent,
+}
+
+/// What a delivery says.
+#[derive(Debug, Clone, PartialEq)]
+pub enum WebhookContent {
+    /// Gladly tries the URL.
+    Ping,
+    /// A type that does not concern the relay.
+    Other,
+    /// A customer wrote (`CONTACT/MESSAGE_RECEIVED`, `MESSAGE/RECEIVED`).
+    Message {
+        /// Where.
+        conversation_id: ConversationId,
+        /// What: the item to fetch for the text.
+        item_id: ItemId,
+        /// Who held it when the event was raised, if the event says.
+        holder: Option<Holder>,
+    },
+    /// It is open: created or reopened.
+    Opened(ConversationId),
+    /// It was closed.
+    Closed(ConversationId),
+    /// Its status changed; the event does not say to what.
+    StatusChanged(ConversationId),
+    /// Somebody else holds it now.
+    HolderChanged(ConversationId, Holder),
+    /// Two customers became one, and with them their conversations.
+    Merged {
+        /// The conversation that is gone.
+        source: ConversationId,
+        /// The conversation that is left.
+        destination: ConversationId,
+    },
+    /// A known type without the ids it should have; says which.
+    Unusable(String),
+}
+
+/// Bytes that are not a webhook: not a JSON object with a `type`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the body is not a JSON object with a \"type\"")]
+pub struct Malformed;
+
+/// Reads one delivery.
+///
+/// # Errors
+/// [`Malformed`] if it is not a JSON object with a string `type`.
+pub fn parse_webhook(body: &[u8]) -> Result<Webhook, Malformed> {
+    let value: Value = serde_json::from_slice(body).map_err(|_| Malformed)?;
+    let event_type = value.get("type").and_then(Value::as_str).ok_or(Malformed)?;
+    let id = value
+        .get("id")
+        .and_then(Value::as_str)
+        .map(str::trim)
+        .filter(|id| !id.is_empty());
+    let nothing = Map::new();
+    let content = value
+        .get("content")
+        .and_then(Value::as_object)
+        .unwrap_or(&nothing);
+    let (kind, content) = read_content(event_type, content);
+    Ok(Webhook {
+        id: id.map(|id| EventId(id.chars().take(200).collect())),
+        kind,
+        occurred_at: value
+            .get("timestamp")
+            .and_then(Value::as_str)
+            .and_then(|text| text.parse().ok()),
+        content: content.unwrap_or_else(WebhookContent::Unusable),
+    })
+}
+
+type Fields = Map<String, Value>;
+
+fn read_content(
+    event_type: &str,
+    fields: &Fields,
+) -> (&'static str, Result<WebhookContent, String>) {
+    let conversation = || conversation_id(fields, "conversationId");
+    match event_type {
+        "PING" => ("PING", Ok(WebhookContent::Ping)),
+        "CONTACT/MESSAGE_RECEIVED" => ("CONTACT/MESSAGE_RECEIVED", read_message(fields)),
+        "MESSAGE/RECEIVED" => ("MESSAGE/RECEIVED", read_message(fields)),
+        "CONVERSATION/CREATED" => (
+            "CONVERSATION/CREATED",
+            conversation().map(WebhookContent::Opened),
+        ),
+        "CONVERSATION/REOPENED" => (
+            "CONVERSATION/REOPENED",
+            conversation().map(WebhookContent::Opened),
+        ),
+        "CONVERSATION/CLOSED" => (
+            "CONVERSATION/CLOSED",
+            conversation().map(WebhookContent::Closed),
+        ),
+        "CONVERSATION_STATUS/UPDATED" => (
+            "CONVERSATION_STATUS/UPDATED",
+            conversation().map(WebhookContent::StatusChanged),
+        ),
+        "CONVERSATION_ASSIGNEE/UPDATED" => ("CONVERSATION_ASSIGNEE/UPDATED", read_assignee(fields)),
+        "CUSTOMER/MERGED" => ("CUSTOMER/MERGED", read_merge(fields)),
+        _ => ("other", Ok(WebhookContent::Other)),
+    }
+}
+
+fn read_message(fields: &Fields) -> Result<WebhookContent, String> {
+    // The older event calls the item `conversationItemId`; others were seen.
+    let names = ["messageId", "conversationItemId", "itemId"];
+    let item_id = names
+        .iter()
+        .find_map(|name| text(fields, name))
+        .ok_or("content.messageId is missing")?;
+    Ok(WebhookContent::Message {
+        conversation_id: conversation_id(fields, "conversationId")?,
+        item_id: ItemId::parse(item_id).map_err(|error| format!("content.messageId: {error}"))?,
+        holder: fields
+            .get("context")
+            .and_then(|context| context.get("assignee"))
+            .and_then(read_holder),
+    })
+}
+
+fn read_assignee(fields: &Fields) -> Result<WebhookContent, String> {
+    let conversation_id = conversation_id(fields, "conversationId")?;
+    let holder = fields
+        .get("assignee")
+        .and_then(read_holder)
+        .ok_or("content.assignee.inboxId is missing")?;
+    Ok(WebhookContent::HolderChanged(conversation_id, holder))
+}
+
+/// A merge without conversations concerns only the customers.
+fn read_merge(fields: &Fields) -> Result<WebhookContent, String> {
+    let given = |name| text(fields, name).is_some();
+    if !given("sourceConversationId") || !given("destinationConversationId") {
+        return Ok(WebhookContent::Other);
+    }
+    Ok(WebhookContent::Merged {
+        source: conversation_id(fields, "sourceConversationId")?,
+        destination: conversation_id(fields, "destinationConversationId")?,
+    })
+}
+
+/// None where the event does not say which inbox holds it: then the relay
+/// looks for itself.
+fn read_holder(assignee: &Value) -> Option<Holder> {
+    let assignee = assignee.as_object()?;
+    let inbox_id = InboxId::parse(text(assignee, "inboxId")?).ok()?;
+    let agent_id = match text(assignee, "agentId") {
+        None => None,
+        Some(agent_id) => Some(AgentId::parse(agent_id).ok()?),
+    };
+    Some(Holder {
+        inbox_id: Some(inbox_id),
+        agent_id,
+    })
+}
+
+fn conversation_id(fields: &Fields, name: &str) -> Result<ConversationId, String> {
+    let id = text(fields, name).ok_or_else(|| format!("content.{name} is missing"))?;
+    ConversationId::parse(id).map_err(|error| format!("content.{name}: {error}"))
+}
+
+/// A non-empty string; Gladly writes "nobody" as absent, null or empty.
+fn text<'a>(fields: &'a Fields, name: &str) -> Option<&'a str> {
+    fields
+        .get(name)
+        .and_then(Value::as_str)
+        .filter(|text| !text.is_empty())
+}

@@ -1,0 +1,15 @@
+//! Gladly: what its webhooks say, what its items hold, and the calls the
+//! relay makes to its REST API, at the pace the organization allows.
+
+mod client;
+mod error;
+mod event;
+mod lockout;
+mod model;
+mod pace;
+
+pub use client::{Client, Listed, Permit, ReplyContent};
+pub use error::{GladlyError, Refusal};
+pub use event::{Malformed, Webhook, WebhookContent, parse_webhook};
+pub use model::{Conversation, Initiator, Item, ItemContent};
+pub use pace::{Pace, Precedence, Window};

@@ -1,0 +1,206 @@
+//! The one call to Gleen (Gleen API page, `send_message`).
+//!
+//! It is not idempotent: a question asked twice stands in the thread twice.
+//! [`GleenError::retry_is_safe`] says when it surely was not taken up.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use reqwest::{StatusCode, Url};
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::model::Answer;
+use crate::config::GleenConfig;
+use crate::id::{AccountName, ThreadId};
+use crate::telemetry::{Metrics, Upstream};
+use crate::upstream::{Cut, http_client, innermost, retry_after};
+
+/// The largest answer that is read, in bytes.
+const LARGEST_ANSWER: usize = 1024 * 1024;
+
+/// What to ask.
+#[derive(Clone, Copy)]
+pub struct Question<'a> {
+    /// The customer's words.
+    pub text: &'a str,
+    /// The thread to go on with; none begins one.
+    pub thread_id: Option<&'a ThreadId>,
+    /// The language of the answer (ISO 639-1); none leaves it to Gleen.
+    pub locale: Option<&'a str>,
+}
+
+/// A question without an answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GleenError {
+    /// No answer came in time; the question may have been taken up.
+    #[error("Gleen did not answer in time")]
+    Timeout,
+    /// The question was not taken up: ask again.
+    #[error("Gleen did not take the question: {what}")]
+    NotTaken {
+        /// What happened.
+        what: String,
+        /// How long Gleen asked to wait.
+        after: Option<Duration>,
+        /// Too many questions at once (429), which is no sign of ill health.
+        throttled: bool,
+    },
+    /// Gleen refused it in the way it would an expired thread.
+    #[error("Gleen refused the question with status {0}")]
+    MaybeUnknownThread(u16),
+    /// Gleen failed or refused, or its answer could not be read.
+    #[error("Gleen failed: {0}")]
+    Failed(String),
+}
+
+impl GleenError {
+    /// True if asking again can't put the question into the thread twice.
+    pub const fn retry_is_safe(&self) -> bool {
+        matches!(self, Self::NotTaken { .. })
+    }
+}
+
+/// How the exchange over the wire ended.
+enum End {
+    Answered {
+        status: StatusCode,
+        headers: HeaderMap,
+        body: Vec<u8>,
+    },
+    /// Before any answer: the question was not taken up, unless time ran out.
+    Unanswered(reqwest::Error),
+    /// Within the answer: the question was taken up.
+    CutShort(reqwest::Error),
+}
+
+/// One account's access to Gleen.
+pub struct Client {
+    http: reqwest::Client,
+    url: Url,
+    config: GleenConfig,
+    account: AccountName,
+    metrics: Arc<Metrics>,
+}
+
+impl Client {
+    /// # Errors
+    /// Fails if the TLS library can't be set up or the key can't stand in a header.
+    pub fn new(
+        account: &AccountName,
+        config: &GleenConfig,
+        metrics: Arc<Metrics>,
+    ) -> anyhow::Result<Self> {
+        let mut authorization =
+            HeaderValue::from_str(&format!("Bearer {}", config.api_key.expose_secret()))?;
+        authorization.set_sensitive(true);
+        let http = http_client(&config.url)
+            .default_headers(HeaderMap::from_iter([(AUTHORIZATION, authorization)]))
+            .build()?;
+        let url = config.url.join("/api/v1/send_message")?;
+        Ok(Self {
+            http,
+            url,
+            config: config.clone(),
+            account: account.clone(),
+            metrics,
+        })
+    }
+
+    /// Asks once, for at most `GLEEN_TIMEOUT`. May be dropped while it waits.
+    pub async fn ask(&self, question: Question<'_>) -> Result<Answer, GleenError> {
+        let mut body = json!({ "query_text": question.text, "stream": false });
+        if let Some(ThreadId(thread_id)) = question.thread_id {
+            body["thread_id"] = json!(thread_id);
+        }
+        if let Some(locale) = question.locale {
+            body["locale"] = json!(locale);
+        }
+        let started = Instant::now();
+        let end = self.send(&body).await;
+        let status = match &end {
+            End::Answered { status, .. } => status.as_u16().to_string(),
+            End::Unanswered(error) | End::CutShort(error) => Cut::of(error).as_str().to_owned(),
+        };
+        self.metrics.request(
+            &self.account,
+            Upstream::Gleen,
+            "send_message",
+            status,
+            started.elapsed(),
+        );
+        match end {
+            End::Answered {
+                status,
+                headers,
+                body,
+            } => self.read(&question, status, &headers, &body),
+            End::Unanswered(error) | End::CutShort(error) if Cut::of(&error) == Cut::Timeout => {
+                Err(GleenError::Timeout)
+            }
+            End::Unanswered(error) => Err(GleenError::NotTaken {
+                what: innermost(&error),
+                after: None,
+                throttled: false,
+            }),
+            End::CutShort(error) => Err(GleenError::Failed(innermost(&error))),
+        }
+    }
+
+    async fn send(&self, body: &Value) -> End {
+        let request = self
+            .http
+            .post(self.url.clone())
+            .timeout(self.config.timeout)
+            .json(body);
+        let mut response = match request.send().await {
+            Ok(response) => response,
+            Err(error) => return End::Unanswered(error),
+        };
+        let (status, headers) = (response.status(), response.headers().clone());
+        let mut answer = Vec::new();
+        loop {
+            match response.chunk().await {
+                Ok(Some(chunk)) if answer.len() + chunk.len() <= LARGEST_ANSWER => {
+                    answer.extend_from_slice(&chunk);
+                }
+                // What is cut off here is no JSON any more, and so refused below.
+                Ok(_) => break,
+                Err(error) => return End::CutShort(error),
+            }
+        }
+        End::Answered {
+            status,
+            headers,
+            body: answer,
+        }
+    }
+
+    fn read(
+        &self,
+        question: &Question<'_>,
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Result<Answer, GleenError> {
+        match status.as_u16() {
+            200..=299 => {
+                let value: Value = serde_json::from_slice(body)
+                    .map_err(|_| GleenError::Failed("its answer is not JSON".to_owned()))?;
+                let (reply, handoff) = (&self.config.reply_pointer, &self.config.handoff_pointer);
+                Ok(Answer::read(&value, reply.as_deref(), handoff.as_deref()))
+            }
+            400 | 404 | 410 | 422 if question.thread_id.is_some() => {
+                Err(GleenError::MaybeUnknownThread(status.as_u16()))
+            }
+            code @ (429 | 502 | 503 | 504) => Err(GleenError::NotTaken {
+                what: format!("status {code}"),
+                after: retry_after(headers),
+                throttled: code == 429,
+            }),
+            code => Err(GleenError::Failed(format!("status {code}"))),
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! `GET /metrics`, for Prometheus.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State as Shared;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+
+use super::State;
+use super::problem::Problem;
+
+/// What `prometheus-client` writes.
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+pub(super) fn router() -> Router<Arc<State>> {
+    Router::new().route("/metrics", get(metrics))
+}
+
+async fn metrics(Shared(state): Shared<Arc<State>>) -> Result<Response, Problem> {
+    match state.relay.backlog().await {
+        Ok(backlog) => backlog
+            .iter()
+            .for_each(|backlog| state.metrics.backlog(backlog)),
+        // The other metrics are still true, and now more wanted than ever.
+        Err(error) => tracing::warn!(%error, "the gauges of the store could not be read"),
+    }
+    let text = state.metrics.render().map_err(|error| {
+        tracing::error!(%error, "the metrics could not be written");
+        Problem::internal()
+    })?;
+    Ok(([(CONTENT_TYPE, OPEN_METRICS)], text).into_response())
+}

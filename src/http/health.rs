@@ -1,0 +1,44 @@
+//! `GET /healthz`: the process serves. `GET /readyz`: it can take webhooks.
+//! What is wrong with Gladly or Gleen does not make it unready: it keeps what
+//! arrives until they are back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State as Shared;
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::{Value, json};
+
+use super::State;
+use super::problem::Problem;
+
+/// Orchestrators give a probe a second or a few.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
+
+pub(super) fn router() -> Router<Arc<State>> {
+    Router::new()
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+}
+
+async fn healthz() -> Json<Value> {
+    Json(json!({ "status": "ok" }))
+}
+
+async fn readyz(Shared(state): Shared<Arc<State>>) -> Result<Json<Value>, Problem> {
+    if state.is_stopping() {
+        return Err(Problem::unavailable("the relay is stopping"));
+    }
+    match tokio::time::timeout(PROBE_TIMEOUT, state.store.probe(state.clock.now())).await {
+        Ok(Ok(())) => Ok(Json(json!({ "status": "ready" }))),
+        Ok(Err(error)) => {
+            tracing::error!(%error, "not ready");
+            Err(Problem::unavailable("the store cannot be written"))
+        }
+        Err(_) => {
+            tracing::error!("not ready: the store does not answer");
+            Err(Problem::unavailable("the store does not answer"))
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! From a journaled message to its outcome.
+//!
+//! [`Relay::receive`] journals a webhook; each account's dispatcher claims
+//! turns from the store and runs them; a turn goes gather → ask → deliver, or
+//! ends in a handoff. Every decision is made in [`policy`].
+
+mod ask;
+mod breaker;
+mod deliver;
+mod dispatcher;
+mod gather;
+mod handoff;
+mod intake;
+mod lanes;
+pub mod policy;
+mod turn;
+mod upkeep;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::{Notify, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use intake::{Receipt, ReceiveError};
+
+use crate::clock::Clock;
+use crate::config::{AccountConfig, Policy};
+use crate::gladly::Pace;
+use crate::id::{AccountName, InboxId};
+use crate::store::{Store, StoreError};
+use crate::telemetry::{Backlog, Metrics};
+use crate::{gladly, gleen};
+use breaker::Breaker;
+use lanes::Lanes;
+use policy::Bot;
+
+/// All accounts' turns in this process.
+pub struct Relay {
+    accounts: BTreeMap<AccountName, Arc<Account>>,
+    paces: Vec<Arc<Pace>>,
+    shared: Arc<Shared>,
+}
+
+/// What every turn needs, whatever its account.
+struct Shared {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+    /// Names this process in leases, and counts its claims.
+    process: String,
+    claims: AtomicU64,
+    lanes: Lanes,
+}
+
+/// One account's access to the outside, and its limits.
+struct Account {
+    name: AccountName,
+    bot: Bot,
+    handoff_inbox_id: InboxId,
+    policy: Policy,
+    gladly: gladly::Client,
+    gleen: gleen::Client,
+    breaker: Mutex<Breaker>,
+    /// Told when a message has been journaled or a lane became free.
+    wake: Notify,
+    /// One permit per turn that may run.
+    permits: Arc<Semaphore>,
+}
+
+/// How a running relay is told to stop, and seen to have stopped.
+#[derive(Debug, Default)]
+pub struct Stopping {
+    /// Cancelled first: no new turn is claimed.
+    pub claim_no_more: CancellationToken,
+    /// Cancelled last: turns that still run let go of their leases.
+    pub let_go: CancellationToken,
+    /// Dispatchers and turns.
+    pub turns: TaskTracker,
+    background: TaskTracker,
+}
+
+impl Stopping {
+    /// Waits until everything has ended, which `let_go` brings about.
+    pub async fn ended(&self) {
+        self.turns.wait().await;
+        self.background.wait().await;
+    }
+}
+
+impl Relay {
+    /// Wires the accounts. Accounts of one organization share its pace.
+    ///
+    /// # Errors
+    /// Fails if a client can't be built: TLS, or a credential that can't stand
+    /// in a header.
+    pub fn new(
+        accounts: &[AccountConfig],
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        metrics: Arc<Metrics>,
+    ) -> anyhow::Result<Self> {
+        let process = format!("{}-{:016x}", std::process::id(), fastrand::u64(..));
+        let (claims, lanes) = (AtomicU64::new(0), Lanes::default());
+        let shared = Arc::new(Shared {
+            store,
+            clock,
+            metrics,
+            process,
+            claims,
+            lanes,
+        });
+        let (mut wired, mut paces) = (BTreeMap::new(), BTreeMap::new());
+        for config in accounts {
+            let organization = config.gladly.url.origin().ascii_serialization();
+            let limit = config.gladly.requests_per_second;
+            let pace: &Arc<Pace> = paces
+                .entry(organization)
+                .or_insert_with(|| Pace::new(limit));
+            let account = Account::new(config, pace.clone(), &shared.metrics)?;
+            shared.metrics.breaker(&account.name, false);
+            wired.insert(config.name.clone(), Arc::new(account));
+        }
+        Ok(Self {
+            accounts: wired,
+            paces: paces.into_values().collect(),
+            shared,
+        })
+    }
+
+    /// Starts a dispatcher for each account, and what runs beside them.
+    pub fn start(&self, stopping: &Stopping, retention: Duration) {
+        let Stopping {
+            claim_no_more,
+            let_go,
+            turns,
+            background,
+        } = stopping;
+        for account in self.accounts.values() {
+            let dispatcher = dispatcher::Dispatcher {
+                shared: self.shared.clone(),
+                account: account.clone(),
+                turns: turns.clone(),
+                let_go: let_go.clone(),
+            };
+            turns.spawn(dispatcher.run(claim_no_more.clone()));
+        }
+        for pace in &self.paces {
+            background.spawn(pace.clone().run(let_go.clone()));
+        }
+        background.spawn(upkeep::renew_leases(self.shared.clone(), let_go.clone()));
+        background.spawn(upkeep::purge(
+            self.shared.clone(),
+            retention,
+            claim_no_more.clone(),
+        ));
+        turns.close();
+        background.close();
+    }
+
+    /// What waits in the store, with a zero for every account that has nothing.
+    pub async fn backlog(&self) -> Result<Vec<Backlog>, StoreError> {
+        let found = self.shared.store.backlog(self.shared.clock.now()).await?;
+        let of_account = |name: &AccountName| {
+            let found = found
+                .iter()
+                .find(|backlog| backlog.account == *name)
+                .cloned();
+            let account = name.clone();
+            let oldest_waiting = Duration::ZERO;
+            found.unwrap_or(Backlog {
+                account,
+                turns: 0,
+                oldest_waiting,
+                dead_letters: 0,
+            })
+        };
+        Ok(self.accounts.keys().map(of_account).collect())
+    }
+
+    /// The turns that are running, for the log of a stop that cut them short.
+    pub fn running(&self) -> Vec<String> {
+        self.shared.lanes.names()
+    }
+}
+
+impl Account {
+    fn new(
+        config: &AccountConfig,
+        pace: Arc<Pace>,
+        metrics: &Arc<Metrics>,
+    ) -> anyhow::Result<Self> {
+        Ok(Self {
+            name: config.name.clone(),
+            bot: Bot {
+                ai_inbox_id: config.gladly.ai_inbox_id.clone(),
+                agent_id: config.gladly.agent_id.clone(),
+            },
+            handoff_inbox_id: config.gladly.handoff_inbox_id.clone(),
+            policy: config.policy.clone(),
+            gladly: gladly::Client::new(&config.name, &config.gladly, pace, metrics.clone())?,
+            gleen: gleen::Client::new(&config.name, &config.gleen, metrics.clone())?,
+            breaker: Mutex::default(),
+            wake: Notify::new(),
+            permits: Arc::new(Semaphore::new(config.max_concurrent_turns)),
+        })
+    }
+}

@@ -1,0 +1,240 @@
+//! The store in one `SQLite` file: WAL, every commit synced, one writer with
+//! group commit. One process at a time runs turns on it.
+
+mod checkpoint;
+mod claim;
+mod journal;
+mod open;
+mod upkeep;
+mod writer;
+
+use std::fs::File;
+use std::path::Path;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
+use sqlx::{ConnectOptions, Connection};
+use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
+
+use super::{
+    Checkpoint, Claim, DeadLetter, DeadLetterId, Delivery, Lease, Recorded, Store, StoreError,
+};
+use crate::conversation::{Holder, Known, Status};
+use crate::id::{AccountName, ConversationId, TurnId};
+use crate::telemetry::Backlog;
+use writer::Writer;
+
+/// A database file, open.
+pub struct Sqlite {
+    /// None once it is closed.
+    writer: Mutex<Option<(Writer, JoinHandle<()>)>>,
+    readers: SqlitePool,
+    options: SqliteConnectOptions,
+    /// Held so that no second process works on the file.
+    _lock: Option<File>,
+}
+
+impl Sqlite {
+    /// Opens the file for the process that runs turns, making it and its folder
+    /// if they don't exist. Frees the turns that a crash left leased.
+    ///
+    /// # Errors
+    /// [`StoreError::InUse`], [`StoreError::NotOurs`], [`StoreError::Newer`],
+    /// [`StoreError::CannotOpen`]: nothing was changed.
+    pub async fn open(path: &Path) -> Result<Self, StoreError> {
+        let lock = open::lock(path)?;
+        let store = Self::connect(path, Some(lock)).await?;
+        store
+            .writer()
+            .await?
+            .write(|connection| Box::pin(claim::free_all(connection)))
+            .await?;
+        Ok(store)
+    }
+
+    /// Opens an existing file beside the process that runs turns.
+    ///
+    /// # Errors
+    /// As [`Sqlite::open`], but for `InUse`.
+    pub async fn open_beside(path: &Path) -> Result<Self, StoreError> {
+        if !path.exists() {
+            let what = "there is no such file".to_owned();
+            return Err(StoreError::CannotOpen {
+                path: path.to_owned(),
+                what,
+            });
+        }
+        Self::connect(path, None).await
+    }
+
+    async fn connect(path: &Path, lock: Option<File>) -> Result<Self, StoreError> {
+        let connection = open::open(path).await?;
+        let options = open::options(path);
+        let readers = SqlitePoolOptions::new()
+            .max_connections(2)
+            .connect_lazy_with(options.clone().read_only(true));
+        let writer = Mutex::new(Some(Writer::start(connection, options.clone())));
+        Ok(Self {
+            writer,
+            readers,
+            options,
+            _lock: lock,
+        })
+    }
+
+    async fn writer(&self) -> Result<Writer, StoreError> {
+        let writer = self.writer.lock().await;
+        let closed = || StoreError::Unavailable("the store is closed".to_owned());
+        writer
+            .as_ref()
+            .map(|(writer, _)| writer.clone())
+            .ok_or_else(closed)
+    }
+}
+
+#[async_trait]
+impl Store for Sqlite {
+    async fn record(&self, delivery: Delivery) -> Result<Recorded, StoreError> {
+        let writer = self.writer().await?;
+        writer
+            .write(move |connection| Box::pin(journal::record(connection, delivery)))
+            .await
+    }
+
+    async fn claim(
+        &self,
+        account: &AccountName,
+        lease: Lease,
+        now: Timestamp,
+    ) -> Result<Claim, StoreError> {
+        let account = account.clone();
+        let writer = self.writer().await?;
+        writer
+            .write(move |connection| Box::pin(claim::claim(connection, account, lease, now)))
+            .await
+    }
+
+    async fn checkpoint(
+        &self,
+        turn: TurnId,
+        owner: &str,
+        checkpoint: Checkpoint,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let owner = owner.to_owned();
+        let writer = self.writer().await?;
+        writer
+            .write(move |connection| {
+                Box::pin(checkpoint::apply(connection, turn, owner, checkpoint, now))
+            })
+            .await
+    }
+
+    async fn renew(
+        &self,
+        leases: Vec<(TurnId, String)>,
+        until: Timestamp,
+    ) -> Result<(), StoreError> {
+        let writer = self.writer().await?;
+        writer
+            .write(move |connection| Box::pin(claim::renew(connection, leases, until)))
+            .await
+    }
+
+    async fn known(
+        &self,
+        account: &AccountName,
+        conversation: &ConversationId,
+    ) -> Result<Known, StoreError> {
+        let mut connection = self.readers.acquire().await?;
+        claim::load_known(&mut connection, account, conversation).await
+    }
+
+    async fn looked(
+        &self,
+        account: &AccountName,
+        conversation: &ConversationId,
+        holder: Holder,
+        status: Status,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let (account, conversation) = (account.clone(), conversation.clone());
+        let writer = self.writer().await?;
+        writer
+            .write(move |connection| {
+                Box::pin(journal::looked(
+                    connection,
+                    account,
+                    conversation,
+                    holder,
+                    status,
+                    at,
+                ))
+            })
+            .await
+    }
+
+    async fn backlog(&self, now: Timestamp) -> Result<Vec<Backlog>, StoreError> {
+        let mut connection = self.readers.acquire().await?;
+        upkeep::backlog(&mut connection, now).await
+    }
+
+    async fn dead_letters(&self) -> Result<Vec<DeadLetter>, StoreError> {
+        let mut connection = self.readers.acquire().await?;
+        upkeep::dead_letters(&mut connection).await
+    }
+
+    async fn retry_dead_letter(
+        &self,
+        id: DeadLetterId,
+        now: Timestamp,
+        deadline_at: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let writer = self.writer().await?;
+        writer
+            .write(move |connection| {
+                Box::pin(upkeep::retry_dead_letter(connection, id, now, deadline_at))
+            })
+            .await
+    }
+
+    async fn drop_dead_letter(&self, id: DeadLetterId) -> Result<bool, StoreError> {
+        let writer = self.writer().await?;
+        writer
+            .write(move |connection| Box::pin(upkeep::drop_dead_letter(connection, id)))
+            .await
+    }
+
+    async fn probe(&self, now: Timestamp) -> Result<(), StoreError> {
+        let writer = self.writer().await?;
+        writer
+            .write(move |connection| Box::pin(upkeep::probe(connection, now)))
+            .await
+    }
+
+    async fn purge(&self, before: Timestamp) -> Result<(), StoreError> {
+        let writer = self.writer().await?;
+        writer
+            .write(move |connection| Box::pin(upkeep::purge(connection, before)))
+            .await?;
+        // Outside the writer's transaction, as SQLite demands. A reader in the
+        // way only puts the wiping off until the next time.
+        let mut connection = self.options.connect().await?;
+        sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
+            .execute(&mut connection)
+            .await?;
+        Ok(connection.close().await?)
+    }
+
+    async fn close(&self) {
+        self.readers.close().await;
+        let writer = self.writer.lock().await.take();
+        if let Some((writer, task)) = writer {
+            drop(writer);
+            // It fails only if the task panicked, which loses nothing stored.
+            let _: Result<(), _> = task.await;
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! The metrics of `GET /metrics`, prefix `gladly_relay_`, base units.
+//!
+//! Labels are account names and words from fixed lists, never ids.
+
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::Registry;
+
+use crate::id::AccountName;
+use crate::outcome::Outcome;
+
+/// What became of a webhook delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WebhookResult {
+    /// Stored, and new.
+    Accepted,
+    /// Stored before.
+    Duplicate,
+    /// Of no concern to the relay.
+    Ignored,
+    /// Known but not usable: kept as a dead letter.
+    Unusable,
+    /// Could not be stored; Gladly will deliver it again.
+    Failed,
+    /// Not a webhook at all.
+    Malformed,
+}
+
+impl WebhookResult {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Duplicate => "duplicate",
+            Self::Ignored => "ignored",
+            Self::Unusable => "unusable",
+            Self::Failed => "failed",
+            Self::Malformed => "malformed",
+        }
+    }
+}
+
+/// The services that the relay calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Upstream {
+    /// The customer-service software.
+    Gladly,
+    /// The bot.
+    Gleen,
+}
+
+impl Upstream {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Gladly => "gladly",
+            Self::Gleen => "gleen",
+        }
+    }
+}
+
+/// What waits in the store, for the gauges.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Backlog {
+    /// Whose it is.
+    pub account: AccountName,
+    /// Unfinished turns, and conversations whose messages wait for one.
+    pub turns: u64,
+    /// Since when the oldest of them has waited.
+    pub oldest_waiting: Duration,
+    /// Dead letters that nobody has retried or dropped.
+    pub dead_letters: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AccountLabel {
+    account: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WebhookLabels {
+    account: String,
+    event: &'static str,
+    result: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TurnLabels {
+    account: String,
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct HandoffLabels {
+    account: String,
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    account: String,
+    upstream: &'static str,
+    operation: &'static str,
+    status: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OperationLabels {
+    upstream: &'static str,
+    operation: &'static str,
+}
+
+type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
+type Seconds = Gauge<f64, AtomicU64>;
+
+/// All metrics of one relay.
+pub struct Metrics {
+    registry: Registry,
+    webhooks: Family<WebhookLabels, Counter>,
+    webhook_duration: Histogram,
+    turns: Family<TurnLabels, Counter>,
+    handoffs: Family<HandoffLabels, Counter>,
+    turn_duration: Histograms<AccountLabel>,
+    requests: Family<RequestLabels, Counter>,
+    request_duration: Histograms<OperationLabels>,
+    throttled: Family<AccountLabel, Counter>,
+    backlog_turns: Family<AccountLabel, Gauge>,
+    oldest_waiting: Family<AccountLabel, Seconds>,
+    dead_letters: Family<AccountLabel, Gauge>,
+    breaker_open: Family<AccountLabel, Gauge>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let metrics = Self {
+            registry: Registry::with_prefix("gladly_relay"),
+            webhooks: Family::default(),
+            webhook_duration: fast_histogram(),
+            turns: Family::default(),
+            handoffs: Family::default(),
+            turn_duration: Family::new_with_constructor(slow_histogram),
+            requests: Family::default(),
+            request_duration: Family::new_with_constructor(slow_histogram),
+            throttled: Family::default(),
+            backlog_turns: Family::default(),
+            oldest_waiting: Family::default(),
+            dead_letters: Family::default(),
+            breaker_open: Family::default(),
+        };
+        metrics.registered()
+    }
+}
+
+/// 0.5 ms to 4 s: answering a webhook is one write to disk.
+fn fast_histogram() -> Histogram {
+    Histogram::new(exponential_buckets(0.0005, 2.0, 14))
+}
+
+/// 10 ms to 160 s: Gleen may take half a minute.
+fn slow_histogram() -> Histogram {
+    Histogram::new(exponential_buckets(0.01, 2.0, 15))
+}
+
+impl Metrics {
+    fn registered(mut self) -> Self {
+        let registry = &mut self.registry;
+        registry.register("webhooks", "Webhook deliveries", self.webhooks.clone());
+        registry.register(
+            "webhook_duration_seconds",
+            "Arrival of a webhook to its answer",
+            self.webhook_duration.clone(),
+        );
+        registry.register("turns", "Turns ended", self.turns.clone());
+        registry.register(
+            "handoffs",
+            "Conversations moved to the human inbox",
+            self.handoffs.clone(),
+        );
+        registry.register(
+            "turn_duration_seconds",
+            "Arrival of a turn's first message to its outcome",
+            self.turn_duration.clone(),
+        );
+        registry.register(
+            "upstream_requests",
+            "Calls to Gladly and Gleen",
+            self.requests.clone(),
+        );
+        registry.register(
+            "upstream_request_duration_seconds",
+            "Time of calls to Gladly and Gleen",
+            self.request_duration.clone(),
+        );
+        registry.register(
+            "upstream_throttled",
+            "Calls that Gladly answered 429",
+            self.throttled.clone(),
+        );
+        registry.register(
+            "backlog_turns",
+            "Turns not ended",
+            self.backlog_turns.clone(),
+        );
+        registry.register(
+            "oldest_waiting_seconds",
+            "Age of the oldest turn not ended",
+            self.oldest_waiting.clone(),
+        );
+        registry.register(
+            "dead_letters",
+            "Dead letters that a person must look at",
+            self.dead_letters.clone(),
+        );
+        registry.register(
+            "breaker_open",
+            "1 while Gleen is not asked because it failed too often",
+            self.breaker_open.clone(),
+        );
+        registry.register(
+            "build",
+            "The running version",
+            Info::new([("version", env!("CARGO_PKG_VERSION"))]),
+        );
+        self
+    }
+
+    /// Counts a webhook delivery. `event` is from the fixed list of known types.
+    pub fn webhook(
+        &self,
+        account: &AccountName,
+        event: &'static str,
+        result: WebhookResult,
+        took: Duration,
+    ) {
+        let labels = WebhookLabels {
+            account: account.to_string(),
+            event,
+            result: result.as_str(),
+        };
+        self.webhooks.get_or_create(&labels).inc();
+        self.webhook_duration.observe(took.as_secs_f64());
+    }
+
+    /// Counts the end of a turn that began `took` ago.
+    pub fn turn(&self, account: &AccountName, outcome: &Outcome, took: Duration) {
+        let labels = TurnLabels {
+            account: account.to_string(),
+            outcome: outcome.as_str(),
+        };
+        self.turns.get_or_create(&labels).inc();
+        self.turn_duration
+            .get_or_create(&label(account))
+            .observe(took.as_secs_f64());
+        if let Outcome::HandedOff(reason) = outcome {
+            let labels = HandoffLabels {
+                account: account.to_string(),
+                reason: reason.as_str(),
+            };
+            self.handoffs.get_or_create(&labels).inc();
+        }
+    }
+
+    /// Counts a call to an upstream. `status` is the HTTP status, or a word
+    /// for what happened instead of an answer.
+    pub fn request(
+        &self,
+        account: &AccountName,
+        upstream: Upstream,
+        operation: &'static str,
+        status: String,
+        took: Duration,
+    ) {
+        if upstream == Upstream::Gladly && status == "429" {
+            self.throttled.get_or_create(&label(account)).inc();
+        }
+        let upstream = upstream.as_str();
+        let labels = RequestLabels {
+            account: account.to_string(),
+            upstream,
+            operation,
+            status,
+        };
+        self.requests.get_or_create(&labels).inc();
+        self.request_duration
+            .get_or_create(&OperationLabels {
+                upstream,
+                operation,
+            })
+            .observe(took.as_secs_f64());
+    }
+
+    /// Shows whether Gleen is being asked.
+    pub fn breaker(&self, account: &AccountName, open: bool) {
+        self.breaker_open
+            .get_or_create(&label(account))
+            .set(i64::from(open));
+    }
+
+    /// Shows what waits in the store.
+    pub fn backlog(&self, backlog: &Backlog) {
+        let label = label(&backlog.account);
+        let count = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        self.backlog_turns
+            .get_or_create(&label)
+            .set(count(backlog.turns));
+        self.oldest_waiting
+            .get_or_create(&label)
+            .set(backlog.oldest_waiting.as_secs_f64());
+        self.dead_letters
+            .get_or_create(&label)
+            .set(count(backlog.dead_letters));
+    }
+
+    /// Everything, as Prometheus reads it (`OpenMetrics` text).
+    pub fn render(&self) -> Result<String, std::fmt::Error> {
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}
+
+fn label(account: &AccountName) -> AccountLabel {
+    AccountLabel {
+        account: account.to_string(),
+    }
+}

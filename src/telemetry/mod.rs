@@ -1,0 +1,11 @@
+//! Tracing and metrics: what the relay tells about itself.
+//!
+//! Neither ever holds a secret, a customer's words or the bot's: what is
+//! logged is named field by field, and metric labels are names and words from
+//! fixed lists.
+
+mod log;
+mod metrics;
+
+pub use log::start_logging;
+pub use metrics::{Backlog, Metrics, Upstream, WebhookResult};

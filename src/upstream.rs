@@ -1,0 +1,99 @@
+//! What every call to another service shares: how it can end without a usable
+//! answer, and whether it may have had its effect.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use reqwest::header::{HeaderMap, RETRY_AFTER};
+
+/// Whether a call that failed may have changed something over there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// It surely has not.
+    None,
+    /// Nobody can tell without looking.
+    Unknown,
+}
+
+/// How a call ended when no answer came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cut {
+    /// No connection could be made.
+    Connect,
+    /// The time allowed for it passed.
+    Timeout,
+    /// The connection ended before the answer did.
+    Broken,
+}
+
+impl Cut {
+    /// Sorts an error of the HTTP library.
+    pub fn of(error: &reqwest::Error) -> Self {
+        if error.is_connect() {
+            Self::Connect
+        } else if error.is_timeout() {
+            Self::Timeout
+        } else {
+            Self::Broken
+        }
+    }
+
+    /// The word for the `status` label and the log.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Connect => "connect_failed",
+            Self::Timeout => "timeout",
+            Self::Broken => "cut",
+        }
+    }
+
+    /// Whether the request may have arrived.
+    pub const fn effect(self) -> Effect {
+        match self {
+            Self::Connect => Effect::None,
+            Self::Timeout | Self::Broken => Effect::Unknown,
+        }
+    }
+}
+
+/// The innermost cause of an HTTP error, which says more than its own display
+/// and, unlike that, holds no URL.
+pub fn innermost(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    if error.source().is_none() {
+        Cut::of(error).as_str().to_owned()
+    } else {
+        cause.to_string()
+    }
+}
+
+/// `Retry-After` in seconds. Its other form, a date, is not used by either API.
+pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers
+        .get(RETRY_AFTER)?
+        .to_str()
+        .ok()?
+        .trim()
+        .parse::<f64>()
+        .ok()?;
+    Duration::try_from_secs_f64(seconds).ok()
+}
+
+/// A client for one service: no redirects, because both APIs answer where they
+/// are asked and a redirect would carry credentials elsewhere; no proxy to this
+/// machine itself.
+pub fn http_client(url: &reqwest::Url) -> reqwest::ClientBuilder {
+    let builder = reqwest::Client::builder()
+        .user_agent(concat!("gladly-relay/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(Duration::from_secs(5));
+    // Plain http is only ever to this machine (see `config`).
+    if url.scheme() == "http" {
+        builder.no_proxy()
+    } else {
+        builder
+    }
+}
