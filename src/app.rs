@@ -20,6 +20,9 @@ use crate::relay::{Relay, Stopping};
 use crate::store::Store;
 use crate::telemetry::Metrics;
 
+/// How long letting go may take beyond the grace: one write for each turn.
+const LET_GO_WITHIN: Duration = Duration::from_secs(3);
+
 /// The sockets to serve on, already bound.
 pub struct Listeners {
     /// For webhooks and health.
@@ -64,22 +67,7 @@ pub async fn serve(
     clock: Arc<dyn Clock>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    let metrics = Arc::new(Metrics::default());
-    let relay = Relay::new(
-        &config.accounts,
-        store.clone(),
-        clock.clone(),
-        metrics.clone(),
-    )?;
-    let accounts = Accounts::new(&config.accounts);
-    let state = Arc::new(State {
-        accounts,
-        relay,
-        store: store.clone(),
-        clock,
-        metrics,
-        stopping: AtomicBool::new(false),
-    });
+    let state = Arc::new(wire(config, store.clone(), clock)?);
     let stopping = Stopping::default();
     state.relay.start(&stopping, config.retention);
     tracing::info!(
@@ -89,32 +77,66 @@ pub async fn serve(
         admin_listen = %listeners.admin.local_addr()?,
         "serving"
     );
-
     let mut servers = JoinSet::new();
+    let close = &stopping.claim_no_more;
     servers.spawn(serve_router(
         listeners.public,
         public_router(state.clone()),
-        stopping.claim_no_more.clone(),
+        close.clone(),
     ));
     servers.spawn(serve_router(
         listeners.admin,
         admin_router(state.clone()),
-        stopping.claim_no_more.clone(),
+        close.clone(),
     ));
     let ended_early = tokio::select! {
         () = stop.cancelled() => None,
         ended = servers.join_next() => ended,
     };
+    shut_down(&state, &stopping, servers, config.shutdown_grace).await;
+    // Letting go is over by now; a disk that hangs must not hold the process.
+    finish_within(LET_GO_WITHIN, store.close()).await;
+    tracing::info!("stopped");
+    match ended_early {
+        Some(Ok(Err(error))) => Err(error).context("a listener broke"),
+        Some(Err(error)) => Err(error).context("a listener's task ended"),
+        _ => Ok(()),
+    }
+}
 
-    tracing::info!(grace_s = config.shutdown_grace.as_secs_f64(), "stopping");
+/// The one place that builds clients, registry and metrics.
+fn wire(config: &Config, store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> anyhow::Result<State> {
+    let metrics = Arc::new(Metrics::default());
+    Ok(State {
+        accounts: Accounts::new(&config.accounts),
+        relay: Relay::new(
+            &config.accounts,
+            store.clone(),
+            clock.clone(),
+            metrics.clone(),
+        )?,
+        store,
+        clock,
+        metrics,
+        stopping: AtomicBool::new(false),
+    })
+}
+
+/// Accepts no more, claims no more, waits for what runs, then lets it go.
+async fn shut_down(
+    state: &State,
+    stopping: &Stopping,
+    mut servers: JoinSet<std::io::Result<()>>,
+    grace: Duration,
+) {
+    tracing::info!(grace_s = grace.as_secs_f64(), "stopping");
     state.stopping.store(true, Ordering::Relaxed);
     stopping.claim_no_more.cancel();
-    let finished = finish_within(config.shutdown_grace, async {
+    let finished = finish_within(grace, async {
         while servers.join_next().await.is_some() {}
         stopping.turns.wait().await;
-    })
-    .await;
-    if !finished {
+    });
+    if !finished.await {
         let running = state.relay.running();
         tracing::warn!(
             ?running,
@@ -123,15 +145,7 @@ pub async fn serve(
     }
     stopping.let_go.cancel();
     servers.shutdown().await;
-    // Letting go is one write each; a store that hangs must not hold the process.
-    finish_within(Duration::from_secs(5), stopping.ended()).await;
-    finish_within(Duration::from_secs(5), store.close()).await;
-    tracing::info!("stopped");
-    match ended_early {
-        Some(Ok(Err(error))) => Err(error).context("a listener broke"),
-        Some(Err(error)) => Err(error).context("a listener's task ended"),
-        _ => Ok(()),
-    }
+    finish_within(LET_GO_WITHIN, stopping.ended()).await;
 }
 
 async fn serve_router(

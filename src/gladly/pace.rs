@@ -281,7 +281,7 @@ mod tests {
         assert_eq!(window.admit(start), Err(start + Duration::from_secs(2)));
         window.throttle(Some(Duration::from_secs(7)), 0.0, start);
         assert_eq!(window.admit(start), Err(start + Duration::from_secs(7)));
-        window.throttle(Some(Duration::from_secs(86_400)), 0.0, start);
+        window.throttle(Some(Duration::from_hours(24)), 0.0, start);
         assert_eq!(window.admit(start), Err(start + LONGEST_STOP));
         assert_eq!(window.admit(start + LONGEST_STOP), Ok(()));
     }
