@@ -39,6 +39,8 @@ pub struct Policy {
     pub attachments: Attachments,
     /// Look at the conversation once more right before replying.
     pub recheck_before_reply: bool,
+    /// The first wait after Gladly or Gleen failed; doubled each further time.
+    pub first_retry_wait: Duration,
     /// The longest question that is asked, in characters.
     pub max_question_length: usize,
     /// Tell Gleen the customer's language when it can be told with confidence.
@@ -58,6 +60,7 @@ impl Default for Policy {
             max_replies_per_hour: 30,
             attachments: Attachments::Ask,
             recheck_before_reply: true,
+            first_retry_wait: Duration::from_millis(500),
             max_question_length: 8_000,
             detect_language: true,
         }
@@ -109,6 +112,11 @@ const RECHECK: Setting = Setting {
     variable: None,
     write: "true or false",
 };
+const FIRST_RETRY_WAIT: Setting = Setting {
+    key: "first_retry_wait",
+    variable: None,
+    write: "a duration from 10ms to 1m, such as 500ms",
+};
 const MAX_QUESTION_LENGTH: Setting = Setting {
     key: "max_question_length",
     variable: None,
@@ -152,6 +160,12 @@ pub(super) fn read_policy(section: &Section<'_>, base: &Policy) -> Policy {
         recheck_before_reply: section
             .get(&RECHECK, |text| text.parse().ok())
             .unwrap_or(base.recheck_before_reply),
+        first_retry_wait: section
+            .get(&FIRST_RETRY_WAIT, |text| {
+                let sane = Duration::from_millis(10)..=Duration::from_secs(60);
+                parse_duration(text).filter(|wait| sane.contains(wait))
+            })
+            .unwrap_or(base.first_retry_wait),
         max_question_length: section
             .get(&MAX_QUESTION_LENGTH, |text| {
                 text.parse().ok().filter(|length| *length >= 100)

@@ -81,8 +81,10 @@ impl TurnRun {
                     if !error.retry_is_safe() || asked >= MAX_ASKS {
                         return Ok(Err(reason_for(error)));
                     }
-                    self.in_time(tokio::time::sleep(wait_before_asking_again(error, asked)))
-                        .await?;
+                    self.in_time(tokio::time::sleep(
+                        self.wait_before_asking_again(error, asked),
+                    ))
+                    .await?;
                 }
             }
         }
@@ -143,6 +145,14 @@ impl TurnRun {
         }
     }
 
+    fn wait_before_asking_again(&self, error: &GleenError, asked: u32) -> Duration {
+        let wanted = match error {
+            GleenError::NotTaken { after, .. } => after.unwrap_or_default(),
+            _ => Duration::ZERO,
+        };
+        backoff(&self.account.policy, asked - 1, fastrand::f64()).max(wanted)
+    }
+
     fn breaker(&self) -> MutexGuard<'_, Breaker> {
         self.account
             .breaker
@@ -158,12 +168,4 @@ fn reason_for(error: &GleenError) -> HandoffReason {
             HandoffReason::BotError
         }
     }
-}
-
-fn wait_before_asking_again(error: &GleenError, asked: u32) -> Duration {
-    let wanted = match error {
-        GleenError::NotTaken { after, .. } => after.unwrap_or_default(),
-        _ => Duration::ZERO,
-    };
-    backoff(asked - 1, fastrand::f64()).max(wanted)
 }

@@ -189,6 +189,7 @@ fn after_stop(run: &TurnRun, stop: Stop) -> Checkpoint {
     };
     let turn = &run.turn;
     match next_try(
+        &run.account.policy,
         turn.attempts,
         turn.failing_since,
         after,

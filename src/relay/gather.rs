@@ -86,13 +86,17 @@ impl TurnRun {
     }
 }
 
+/// The longest text that is looked at, in characters: far more than anybody
+/// writes, and little enough that reading it takes no time to speak of.
+const LONGEST_TEXT: usize = 50_000;
+
 fn gathered(item: Item) -> Gathered {
     let content = item.content;
     Gathered {
         by_customer: item.initiator == Initiator::Customer
             && Gathered::is_message(&content.content_type),
         content_type: content.content_type,
-        text: content.text,
+        text: content.text.chars().take(LONGEST_TEXT).collect(),
         from: content.from,
         subject: content.subject,
         attachments: content.attachments,

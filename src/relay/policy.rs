@@ -28,8 +28,7 @@ const SAME_TEXT_LIMIT: u32 = 3;
 pub const MAX_ASKS: u32 = 3;
 /// How long a turn keeps trying while Gladly fails.
 const GIVE_UP_AFTER: Duration = Duration::from_hours(24);
-/// Waits between tries grow from the first to the second.
-const SHORTEST_WAIT: Duration = Duration::from_millis(500);
+/// Waits between tries grow up to this.
 const LONGEST_WAIT: Duration = Duration::from_mins(5);
 /// The longest `Retry-After` that is honoured.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_mins(10);
@@ -312,6 +311,7 @@ pub enum NextTry {
 /// before this one, `failing_since` is when they began, `after` what the other
 /// side asked for, `random` from 0 to 1.
 pub fn next_try(
+    policy: &Policy,
     attempts: u32,
     failing_since: Option<Timestamp>,
     after: Option<Duration>,
@@ -321,13 +321,15 @@ pub fn next_try(
     if failing_since.is_some_and(|since| time_until(now, since) >= GIVE_UP_AFTER) {
         return NextTry::GiveUp;
     }
-    let wait = backoff(attempts, random).max(after.unwrap_or_default().min(LONGEST_RETRY_AFTER));
+    let wait =
+        backoff(policy, attempts, random).max(after.unwrap_or_default().min(LONGEST_RETRY_AFTER));
     NextTry::At(later(now, wait))
 }
 
 /// Exponential, from half of the full wait to all of it by `random`.
-pub fn backoff(attempts: u32, random: f64) -> Duration {
-    let full = SHORTEST_WAIT
+pub fn backoff(policy: &Policy, attempts: u32, random: f64) -> Duration {
+    let full = policy
+        .first_retry_wait
         .saturating_mul(2_u32.saturating_pow(attempts.min(20)))
         .min(LONGEST_WAIT);
     full.mul_f64(0.5 + random.clamp(0.0, 1.0) / 2.0)

@@ -6,7 +6,7 @@
 //!
 //! Outward, [`write`](fn@write) turns Gleen's Markdown into the parts of a
 //! reply, [`note`](fn@note) explains a handoff to the agent, and
-//! [`same_words`] finds both again in a conversation. Inward, [`question`]
+//! [`same_words`] finds both again in a conversation. Inward, [`question`](fn@question)
 //! finds what the customer meant; [`asks_for_human`], [`is_automated_email`]
 //! and [`locale`] say what kind of message it is.
 

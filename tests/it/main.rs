@@ -1,2 +1,19 @@
 //! The tests of the whole: the real relay over real sockets against the
 //! simulators. One binary, one file per promise.
+
+mod support;
+
+mod answer;
+mod decisions;
+mod handoff;
+mod restart;
+mod thread;
+mod uncertain;
+mod webhook;
+
+mod sim_control;
+mod sim_faults;
+mod sim_gladly;
+mod sim_gleen;
+mod sim_support;
+mod sim_webhooks;

@@ -33,6 +33,9 @@ pub struct GladlyOptions {
     pub topic_ids: Vec<String>,
     /// The organization's rate limit; `None` for none.
     pub requests_per_second: Option<u32>,
+    /// The window over which it counts: a second, but for a test that must not
+    /// depend on the machine's speed.
+    pub rate_window: Duration,
     /// `Retry-After`, in seconds, on a 429; `None` leaves it out.
     pub retry_after_seconds: Option<u32>,
     /// Whether new conversations are assigned to the bot.
@@ -124,6 +127,7 @@ impl Default for GladlyOptions {
             human_agent_name: "Ada".to_owned(),
             topic_ids: vec!["bot-handoff".to_owned(), "order-status".to_owned()],
             requests_per_second: Some(10),
+            rate_window: Duration::from_secs(1),
             retry_after_seconds: None,
             assign_to_bot: false,
             topics_required: false,

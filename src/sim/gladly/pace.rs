@@ -6,9 +6,7 @@ use std::time::{Duration, Instant};
 
 use axum::http::{HeaderMap, HeaderValue};
 
-const WINDOW: Duration = Duration::from_secs(1);
-
-/// The calls of the last second. Refused calls don't count against the limit.
+/// The calls of the last window. Refused calls don't count against the limit.
 #[derive(Debug, Default)]
 pub(crate) struct Pace {
     admitted: VecDeque<Instant>,
@@ -22,11 +20,11 @@ pub(crate) struct Admission {
 
 impl Pace {
     /// Counts a call that arrives `now`.
-    pub(crate) fn admit(&mut self, limit: u32, now: Instant) -> Admission {
+    pub(crate) fn admit(&mut self, limit: u32, window: Duration, now: Instant) -> Admission {
         while self
             .admitted
             .front()
-            .is_some_and(|at| now.duration_since(*at) >= WINDOW)
+            .is_some_and(|at| now.duration_since(*at) >= window)
         {
             self.admitted.pop_front();
         }
@@ -51,13 +49,14 @@ mod tests {
     fn the_window_slides() {
         let start = Instant::now();
         let at = |millis| start + Duration::from_millis(millis);
+        let second = Duration::from_secs(1);
         let mut pace = Pace::default();
-        assert!(pace.admit(2, at(0)).admitted);
-        assert!(pace.admit(2, at(900)).admitted);
-        assert!(!pace.admit(2, at(999)).admitted);
-        assert!(pace.admit(2, at(1000)).admitted);
+        assert!(pace.admit(2, second, at(0)).admitted);
+        assert!(pace.admit(2, second, at(900)).admitted);
+        assert!(!pace.admit(2, second, at(999)).admitted);
+        assert!(pace.admit(2, second, at(1000)).admitted);
         assert!(
-            !pace.admit(2, at(1899)).admitted,
+            !pace.admit(2, second, at(1899)).admitted,
             "900 and 1000 are within a second of it"
         );
     }

@@ -143,7 +143,9 @@ impl Fronted for World {
         let Some(limit) = self.options.requests_per_second else {
             return (HeaderMap::new(), None);
         };
-        let mut admission = self.pace.admit(limit, Instant::now());
+        let mut admission = self
+            .pace
+            .admit(limit, self.options.rate_window, Instant::now());
         if admission.admitted {
             return (admission.headers, None);
         }

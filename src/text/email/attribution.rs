@@ -40,7 +40,8 @@ pub(super) fn find(lines: &[&str]) -> Option<(usize, Evidence)> {
             joined.push(' ');
         }
         joined.push_str(words);
-        if ATTRIBUTIONS.is_match(&joined) {
+        // Every pattern ends with a colon; hardly a line of text does.
+        if joined.ends_with([':', '：']) && ATTRIBUTIONS.is_match(&joined) {
             return evidence(&joined).map(|evidence| (index + 1, evidence));
         }
     }

@@ -9,7 +9,7 @@
 /// with the spellings that hurried thumbs produce.
 macro_rules! person {
     () => {
-        r"(?:(?:(?:customer|custmer|client|tech|technical|support|sales|service|services|care|call center|help ?desk|account|billing) ){0,3}(?:agents?|agnets?|representatives?|represenatives?|representitives?|reps?|operators?|managers?|supervisors?|advis[eo]rs?|specialists?|associates?|csrs?|colleagues?)|(?:real life |living )?(?:humans?(?: beings?)?|person|persn|people)|(?:staff|team) members?|members? of (?:your )?(?:staff|team))"
+        r"(?:(?:(?:customer|custmer|client|tech|technical|support|sales|service|services|care|call center|help ?desk|account|billing) ){0,3}(?:agents?|agnets?|representatives?|represenatives?|representitives?|reps?|operators?|managers?|supervisors?|advis[eo]rs?|specialists?|associates?|csrs?|colleagues?)|(?:real life |living )?(?:humans?(?: beings?)?|person|persn|real people)|(?:staff|team) members?|members? of (?:your )?(?:staff|team))"
     };
 }
 

@@ -100,17 +100,17 @@ fn next_address(text: &str) -> Option<(usize, usize)> {
 /// Drops what ends a sentence, and a closing bracket that was opened before
 /// the address.
 fn without_closing_punctuation(mut address: &str) -> &str {
-    loop {
-        let Some(last) = address.chars().next_back() else {
-            return address;
-        };
-        let closes_outer_bracket = matches!(last, ')' | ']')
-            && address.matches(last).count() > address.matches(['(', '[']).count();
-        if !closes_outer_bracket && !".,;:!?'*_…。、".contains(last) {
-            return address;
+    let opened = address.matches(['(', '[']).count();
+    let mut closed = address.matches([')', ']']).count();
+    while let Some(last) = address.chars().next_back() {
+        if matches!(last, ')' | ']') && closed > opened {
+            closed -= 1;
+        } else if !".,;:!?'*_…。、".contains(last) {
+            break;
         }
         address = &address[..address.len() - last.len_utf8()];
     }
+    address
 }
 
 /// What tells two addresses apart for a reader.
@@ -174,6 +174,12 @@ mod tests {
         assert!(!web.says_the_same_as("acme.com/help"));
         let mailbox = Address("mailto:help@acme.com".to_owned());
         assert!(mailbox.says_the_same_as("help@acme.com"));
+    }
+
+    #[test]
+    fn an_address_followed_by_nothing_but_brackets_takes_no_time() {
+        let text = format!("https://acme.com{}", ")".repeat(200_000));
+        assert_eq!(next_address(&text), Some((0, "https://acme.com".len())));
     }
 
     #[test]

@@ -79,7 +79,7 @@ fn simple_tag(text: &str) -> Option<(usize, Meaning)> {
     Some((tag.get_match().len(), meaning))
 }
 
-/// A simple tag with nothing but well-formed attributes: "if a <b and c> d"
+/// A simple tag with nothing but well-formed attributes: `if a <b and c> d`
 /// holds none.
 static TAG: LazyLock<Regex> = LazyLock::new(|| {
     built_in_one(

@@ -11,7 +11,7 @@ const LONGEST_QUESTION: usize = 2_000;
 
 /// The longest excerpt of the bot's answer: five full messages would be more,
 /// but nobody reads that in a note.
-const LONGEST_ANSWER: usize = 6_000;
+const LONGEST_ANSWER: usize = 20_000;
 
 /// The longest detail, and the longest name of an attachment.
 const LONGEST_DETAIL: usize = 500;

@@ -1,0 +1,427 @@
+//! The rows of the design's table "Decisions", one by one: who gets the bot,
+//! who gets a human, and whose words never reach the bot.
+
+use gladly_relay::outcome::HandoffReason::{self, *};
+use gladly_relay::outcome::{Outcome, SkipReason};
+use gladly_relay::sim::{
+    Answer, Channel, GladlyOptions, Message, MessageEvents, Operation, Outage, What,
+};
+use serde_json::json;
+
+use crate::support::{Setup, TestRelay};
+
+fn skipped(reason: SkipReason) -> Outcome {
+    Outcome::Skipped(reason)
+}
+
+/// Asserts that the conversation is with the humans, told why, and the bot silent.
+fn assert_handed_off(relay: &TestRelay, conversation: &str, note_says: &str) {
+    let view = relay.view(conversation);
+    assert_eq!(view.inbox_id, relay.gladly.options().handoff_inbox_id);
+    assert_eq!(view.agent_id, None);
+    assert_eq!(view.notes().len(), 1);
+    assert!(view.notes()[0].contains(note_says), "{}", view.notes()[0]);
+    assert_eq!(view.replies().len(), 0);
+}
+
+#[tokio::test]
+async fn what_a_human_holds_is_left_alone_and_never_reaches_the_bot() {
+    for message_events in [MessageEvents::Contact, MessageEvents::Legacy] {
+        let gladly = GladlyOptions {
+            message_events,
+            ..Setup::default().gladly
+        };
+        let relay = Setup {
+            gladly,
+            ..Setup::default()
+        }
+        .start()
+        .await;
+        let options = relay.gladly.options();
+        let taken = relay.conversation();
+        relay.gladly.take_over(&taken);
+        let elsewhere = relay.conversation();
+        relay
+            .gladly
+            .move_to(&elsewhere, &options.other_inbox_id, None);
+        relay.says(&taken, "for Ada's eyes only");
+        assert_eq!(
+            relay.next_outcome().await,
+            skipped(SkipReason::HumanAssigned)
+        );
+        relay.says(&elsewhere, "for the other team");
+        assert_eq!(relay.outcomes(2).await[1], skipped(SkipReason::NotAiInbox));
+        assert_eq!(relay.gleen.requests().len(), 0);
+        assert_eq!(
+            relay.gladly.requests_of(Operation::GetItem),
+            0,
+            "it is not even read"
+        );
+        relay.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_assigned_to_the_bot_itself_is_answered() {
+    let gladly = GladlyOptions {
+        assign_to_bot: true,
+        ..Setup::default().gladly
+    };
+    let relay = Setup {
+        gladly,
+        ..Setup::default()
+    }
+    .start()
+    .await;
+    assert_eq!(relay.outcome_of("hello").await.1, Outcome::Replied);
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn a_message_in_a_closed_conversation_is_left_alone() {
+    let relay = TestRelay::start().await;
+    let conversation = relay.conversation();
+    let message = Message::chat("hello");
+    let item = relay
+        .gladly
+        .customer_message_without_webhook(&conversation, &message);
+    let payload = relay.gladly.payload_for(&item);
+    relay.gladly.close(&conversation);
+    relay
+        .gladly
+        .wait_for(|world| world.undelivered() == 0)
+        .await;
+    assert_eq!(relay.post(payload.to_string()).await.status(), 200);
+    assert_eq!(relay.next_outcome().await, skipped(SkipReason::Closed));
+    assert_eq!(relay.gleen.requests().len(), 0);
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn what_no_customer_wrote_is_left_alone() {
+    let relay = TestRelay::start().await;
+    let conversation = relay.conversation();
+    let item = relay.gladly.agent_replies(&conversation, "I am Ada");
+    relay.gladly.move_to(&conversation, "ai-inbox", None);
+    relay
+        .gladly
+        .wait_for(|world| world.undelivered() == 0)
+        .await;
+    let body = json!({"id": "e", "type": "CONTACT/MESSAGE_RECEIVED", "content": {
+        "conversationId": conversation, "customerId": "c", "messageId": item}});
+    assert_eq!(relay.post(body.to_string()).await.status(), 200);
+    assert_eq!(relay.next_outcome().await, skipped(SkipReason::NotCustomer));
+    assert_eq!(relay.gleen.requests().len(), 0);
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn what_the_bot_cannot_read_goes_to_a_human() {
+    let relay = TestRelay::start().await;
+    let messages = [
+        Message::new(Channel::Voicemail, ""),
+        Message::chat(""),
+        Message::chat("   \n "),
+        Message::chat("").with_attachment("broken-lamp.png"),
+    ];
+    for (count, message) in messages.into_iter().enumerate() {
+        let conversation = relay.conversation();
+        relay.gladly.customer_says(&conversation, &message);
+        assert_eq!(
+            relay.outcomes(count + 1).await[count],
+            Outcome::HandedOff(UnsupportedContent)
+        );
+        let named = if count == 3 { "broken-lamp.png" } else { "" };
+        assert_handed_off(&relay, &conversation, named);
+    }
+    let hidden = relay.conversation();
+    let item = relay
+        .gladly
+        .customer_message_without_webhook(&hidden, &Message::chat("secret"));
+    relay.gladly.hide_item(&item);
+    relay
+        .post(relay.gladly.payload_for(&item).to_string())
+        .await;
+    assert_eq!(
+        relay.outcomes(5).await[4],
+        Outcome::HandedOff(UnsupportedContent)
+    );
+    assert_handed_off(&relay, &hidden, "");
+    assert_eq!(relay.gleen.requests().len(), 0);
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn attachments_beside_text_are_asked_or_handed_off_by_policy() {
+    for (policy, expected) in [
+        ("", Outcome::Replied),
+        (
+            "attachments = \"handoff\"",
+            Outcome::HandedOff(UnsupportedContent),
+        ),
+    ] {
+        let relay = Setup::policy(policy).start().await;
+        let conversation = relay.conversation();
+        let message = Message::chat("is this normal?").with_attachment("lamp.png");
+        relay.gladly.customer_says(&conversation, &message);
+        assert_eq!(relay.next_outcome().await, expected);
+        relay.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn automated_mail_goes_to_a_human() {
+    let relay = TestRelay::start().await;
+    let conversation = relay.conversation();
+    let message = Message::email(
+        "Automatic reply: Your order",
+        "I am out of the office until Monday.",
+    );
+    relay.gladly.customer_says(&conversation, &message);
+    assert_eq!(
+        relay.next_outcome().await,
+        Outcome::HandedOff(AutomatedEmail)
+    );
+    assert_handed_off(&relay, &conversation, "");
+    assert_eq!(relay.gleen.requests().len(), 0);
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn a_customer_who_asks_for_a_human_gets_one_without_the_bot_being_asked() {
+    let relay = TestRelay::start().await;
+    let (conversation, outcome) = relay
+        .outcome_of("Can I speak to a real person, please?")
+        .await;
+    assert_eq!(outcome, Outcome::HandedOff(CustomerRequested));
+    assert_handed_off(
+        &relay,
+        &conversation,
+        "Can I speak to a real person, please?",
+    );
+    assert_eq!(relay.gleen.requests().len(), 0);
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn whatever_the_bot_cannot_do_goes_to_a_human() {
+    let no_answer = "no_answer = [\"i (don't|do not) know\"]";
+    let too_long = "A sentence that goes on.\n\n".repeat(600);
+    let cases: Vec<(Answer, HandoffReason)> = vec![
+        (json!({"thread_id": "1"}).into(), BotNoAnswer),
+        (
+            json!({"thread_id": "1", "response": "  "}).into(),
+            BotNoAnswer,
+        ),
+        (
+            json!({"thread_id": 1, "response": {"unexpected": true}}).into(),
+            BotNoAnswer,
+        ),
+        (Answer::Raw("[]".to_owned()), BotNoAnswer),
+        (Answer::Text("I DON'T KNOW that.".to_owned()), BotNoAnswer),
+        (
+            Answer::HandOff("Let me get somebody.".to_owned()),
+            BotRequested,
+        ),
+        (Answer::Raw("<html>".to_owned()), BotError),
+        (Answer::Text(too_long), ReplyRejected),
+    ];
+    let relay = Setup::policy(no_answer).start().await;
+    for (count, (answer, reason)) in cases.into_iter().enumerate() {
+        relay.gleen.answer_next(answer.clone());
+        let conversation = relay.conversation();
+        relay.says(&conversation, &format!("question number {count}"));
+        assert_eq!(
+            relay.outcomes(count + 1).await[count],
+            Outcome::HandedOff(reason),
+            "{answer:?}"
+        );
+        assert_handed_off(&relay, &conversation, &format!("question number {count}"));
+    }
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn when_gleen_fails_a_human_answers() {
+    for (status, asked) in [(500, 1), (400, 1), (401, 1), (503, 3), (429, 3)] {
+        let relay = TestRelay::start().await;
+        relay.gleen.down(Outage::Status(status));
+        let (conversation, outcome) = relay.outcome_of("hello").await;
+        assert_eq!(outcome, Outcome::HandedOff(BotError), "{status}");
+        assert_handed_off(&relay, &conversation, "hello");
+        assert_eq!(relay.gleen.requests().len(), asked, "{status}");
+        relay.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn what_gleen_surely_did_not_take_up_is_asked_again() {
+    for what in [What::CutBefore, What::status(503), What::too_many(0)] {
+        let relay = TestRelay::start().await;
+        relay.gleen.spoil_next(Operation::SendMessage, what);
+        assert_eq!(relay.outcome_of("hello").await.1, Outcome::Replied);
+        assert_eq!(relay.gleen.questions().len(), 1);
+        relay.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn a_gleen_that_is_too_slow_is_not_asked_twice() {
+    let setup = Setup {
+        account_gleen: "timeout = \"100ms\"".to_owned(),
+        ..Setup::default()
+    };
+    let relay = setup.start().await;
+    let held = relay.gleen.hold_next(Operation::SendMessage);
+    let (conversation, outcome) = relay.outcome_of("hello").await;
+    assert_eq!(outcome, Outcome::HandedOff(BotTimeout));
+    assert_handed_off(&relay, &conversation, "hello");
+    assert_eq!(relay.gleen.requests().len(), 1);
+    held.release();
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn past_the_deadline_a_human_answers() {
+    let relay = Setup::policy("answer_deadline = \"1s\"").start().await;
+    let held = relay.gleen.hold_next(Operation::SendMessage);
+    let (conversation, outcome) = relay.outcome_of("hello").await;
+    assert_eq!(outcome, Outcome::HandedOff(Deadline));
+    assert_handed_off(&relay, &conversation, "hello");
+    held.release();
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn a_human_who_takes_over_while_the_bot_thinks_is_not_talked_over() {
+    for policy in ["", "recheck_before_reply = false"] {
+        let relay = Setup::policy(policy).start().await;
+        let conversation = relay.conversation();
+        let held = relay.gleen.hold_next(Operation::SendMessage);
+        relay.says(&conversation, "hello");
+        held.reached().await;
+        relay.gladly.take_over(&conversation);
+        relay
+            .gladly
+            .wait_for(|world| world.undelivered() == 0)
+            .await;
+        held.release();
+        assert_eq!(
+            relay.next_outcome().await,
+            skipped(SkipReason::HumanAssigned),
+            "{policy:?}"
+        );
+        assert_eq!(relay.replies(&conversation).len(), 0);
+        relay.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn a_conversation_closed_while_the_bot_thinks_gets_no_answer() {
+    for policy in ["", "recheck_before_reply = false"] {
+        let relay = Setup::policy(policy).start().await;
+        let conversation = relay.conversation();
+        let held = relay.gleen.hold_next(Operation::SendMessage);
+        relay.says(&conversation, "hello");
+        held.reached().await;
+        relay.gladly.close(&conversation);
+        held.release();
+        assert_eq!(
+            relay.next_outcome().await,
+            skipped(SkipReason::Closed),
+            "{policy:?}"
+        );
+        assert_eq!(relay.replies(&conversation).len(), 0);
+        relay.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn a_reply_that_gladly_refuses_goes_to_a_human_with_the_answer() {
+    let relay = TestRelay::start().await;
+    relay.gleen.answer_next("The answer that nobody sees.");
+    relay.gladly.spoil_next(Operation::Reply, What::status(400));
+    let (conversation, outcome) = relay.outcome_of("hello").await;
+    assert_eq!(outcome, Outcome::HandedOff(ReplyRejected));
+    assert_handed_off(&relay, &conversation, "The answer that nobody sees.");
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn the_same_text_three_times_in_a_row_is_a_loop() {
+    let relay = TestRelay::start().await;
+    let conversation = relay.conversation();
+    for count in 1..=2 {
+        relay.says(&conversation, "I am a machine");
+        assert_eq!(relay.outcomes(count).await[count - 1], Outcome::Replied);
+    }
+    relay.says(&conversation, "I am a machine");
+    assert_eq!(
+        relay.outcomes(3).await[2],
+        Outcome::HandedOff(LoopSuspected)
+    );
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn too_many_replies_in_an_hour_or_in_all_go_to_a_human() {
+    for (policy, reason) in [
+        ("max_replies_per_hour = 2", LoopSuspected),
+        ("max_turns = 2", TurnLimit),
+    ] {
+        let relay = Setup::policy(policy).start().await;
+        let conversation = relay.conversation();
+        for (count, text) in ["one", "two", "three"].into_iter().enumerate() {
+            relay.says(&conversation, text);
+            let expected = if count < 2 {
+                Outcome::Replied
+            } else {
+                Outcome::HandedOff(reason)
+            };
+            assert_eq!(relay.outcomes(count + 1).await[count], expected, "{policy}");
+        }
+        relay.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn what_was_written_before_the_handoff_is_left_to_the_human() {
+    let relay = TestRelay::start().await;
+    let conversation = relay.conversation();
+    let held = relay.gladly.hold_next(Operation::PatchConversation);
+    relay.says(&conversation, "agent please");
+    held.reached().await;
+    relay.says(&conversation, "are you there?");
+    relay
+        .gladly
+        .wait_for(|world| world.undelivered() == 0)
+        .await;
+    held.release();
+    let outcomes = relay.outcomes(2).await;
+    assert_eq!(outcomes[0], Outcome::HandedOff(CustomerRequested));
+    assert!(
+        matches!(
+            outcomes[1],
+            Outcome::Skipped(SkipReason::HandedOff | SkipReason::NotAiInbox)
+        ),
+        "{outcomes:?}"
+    );
+    assert_eq!(relay.gleen.requests().len(), 0);
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn the_bot_answers_again_once_the_conversation_is_back_in_its_inbox() {
+    let relay = TestRelay::start().await;
+    let (conversation, _) = relay.outcome_of("agent please").await;
+    relay
+        .gladly
+        .move_to(&conversation, &relay.gladly.options().ai_inbox_id, None);
+    relay
+        .gladly
+        .wait_for(|world| world.undelivered() == 0)
+        .await;
+    relay.says(&conversation, "thank you, one more thing");
+    assert_eq!(relay.outcomes(2).await[1], Outcome::Replied);
+    relay.finish().await;
+}

@@ -1,0 +1,19 @@
+//! What tests share: the relay with its simulators, and a store that tells
+//! what happens in it.
+
+mod observed;
+mod relay;
+
+use std::future::Future;
+use std::time::Duration;
+
+pub use observed::{Observed, Recorded};
+pub use relay::{Setup, TestRelay};
+
+/// Waits for what must happen; a test that would hang fails instead.
+pub async fn soon<T>(work: impl Future<Output = T>) -> T {
+    let limit = Duration::from_secs(30);
+    tokio::time::timeout(limit, work)
+        .await
+        .expect("what the test waits for did not happen")
+}

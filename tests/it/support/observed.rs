@@ -1,0 +1,176 @@
+//! A store that tells the test how turns end, and that fails when asked to.
+
+use std::sync::{Mutex, PoisonError};
+
+use async_trait::async_trait;
+use gladly_relay::conversation::{Holder, Known, Status};
+use gladly_relay::id::{AccountName, ConversationId, TurnId};
+use gladly_relay::outcome::Outcome;
+use gladly_relay::store::{
+    Checkpoint, Claim, DeadLetter, DeadLetterId, Delivery, Lease, Sqlite, Store, StoreError,
+};
+use gladly_relay::telemetry::Backlog;
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+pub use gladly_relay::store::Recorded;
+
+/// Which write fails, counted from 1.
+type FailAt = Option<(usize, usize)>;
+
+/// The real store, watched.
+pub struct Observed {
+    inner: Sqlite,
+    outcomes: watch::Sender<Vec<Outcome>>,
+    retries: watch::Sender<usize>,
+    /// Write number `.0` of those so far (`.1`) fails.
+    fail_at: Mutex<FailAt>,
+}
+
+impl Observed {
+    pub fn new(inner: Sqlite) -> Self {
+        let (outcomes, _) = watch::channel(Vec::new());
+        let (retries, _) = watch::channel(0);
+        Self {
+            inner,
+            outcomes,
+            retries,
+            fail_at: Mutex::new(None),
+        }
+    }
+
+    /// How turns have ended, once so many have.
+    pub async fn outcomes(&self, count: usize) -> Vec<Outcome> {
+        let mut seen = self.outcomes.subscribe();
+        let ended = seen.wait_for(|outcomes| outcomes.len() >= count).await;
+        ended.expect("the sender lives in self").clone()
+    }
+
+    /// How turns have ended so far.
+    pub fn outcomes_so_far(&self) -> Vec<Outcome> {
+        self.outcomes.borrow().clone()
+    }
+
+    /// Waits until turns were put off so often.
+    pub async fn put_off(&self, count: usize) {
+        let mut seen = self.retries.subscribe();
+        seen.wait_for(|retries| *retries >= count)
+            .await
+            .expect("the sender lives in self");
+    }
+
+    /// Makes the checkpoint with this number, from now, fail once.
+    pub fn fail_checkpoint(&self, number: usize) {
+        *self.fail_at.lock().unwrap_or_else(PoisonError::into_inner) = Some((number, 0));
+    }
+
+    fn fails_now(&self) -> bool {
+        let mut fail_at = self.fail_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some((number, count)) = fail_at.as_mut() else {
+            return false;
+        };
+        *count += 1;
+        *count == *number
+    }
+}
+
+#[async_trait]
+impl Store for Observed {
+    async fn record(&self, delivery: Delivery) -> Result<Recorded, StoreError> {
+        self.inner.record(delivery).await
+    }
+
+    async fn claim(
+        &self,
+        account: &AccountName,
+        lease: Lease,
+        now: Timestamp,
+    ) -> Result<Claim, StoreError> {
+        self.inner.claim(account, lease, now).await
+    }
+
+    async fn checkpoint(
+        &self,
+        turn: TurnId,
+        owner: &str,
+        checkpoint: Checkpoint,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        if self.fails_now() {
+            return Err(StoreError::Unavailable("the test made it fail".to_owned()));
+        }
+        let outcome = match &checkpoint {
+            Checkpoint::Done { outcome, .. } => Some(outcome.clone()),
+            _ => None,
+        };
+        let put_off = matches!(checkpoint, Checkpoint::Retry { .. });
+        self.inner.checkpoint(turn, owner, checkpoint, now).await?;
+        self.outcomes
+            .send_modify(|outcomes| outcomes.extend(outcome));
+        self.retries
+            .send_modify(|retries| *retries += usize::from(put_off));
+        Ok(())
+    }
+
+    async fn renew(
+        &self,
+        leases: Vec<(TurnId, String)>,
+        until: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.inner.renew(leases, until).await
+    }
+
+    async fn known(
+        &self,
+        account: &AccountName,
+        conversation: &ConversationId,
+    ) -> Result<Known, StoreError> {
+        self.inner.known(account, conversation).await
+    }
+
+    async fn looked(
+        &self,
+        account: &AccountName,
+        conversation: &ConversationId,
+        holder: Holder,
+        status: Status,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.inner
+            .looked(account, conversation, holder, status, at)
+            .await
+    }
+
+    async fn backlog(&self, now: Timestamp) -> Result<Vec<Backlog>, StoreError> {
+        self.inner.backlog(now).await
+    }
+
+    async fn dead_letters(&self) -> Result<Vec<DeadLetter>, StoreError> {
+        self.inner.dead_letters().await
+    }
+
+    async fn retry_dead_letter(
+        &self,
+        id: DeadLetterId,
+        now: Timestamp,
+        deadline_at: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.inner.retry_dead_letter(id, now, deadline_at).await
+    }
+
+    async fn drop_dead_letter(&self, id: DeadLetterId) -> Result<bool, StoreError> {
+        self.inner.drop_dead_letter(id).await
+    }
+
+    async fn probe(&self, now: Timestamp) -> Result<(), StoreError> {
+        self.inner.probe(now).await
+    }
+
+    async fn purge(&self, before: Timestamp) -> Result<(), StoreError> {
+        self.inner.purge(before).await
+    }
+
+    async fn close(&self) {
+        self.inner.close().await;
+    }
+}

@@ -1,0 +1,309 @@
+//! The real relay on port 0, with its own database file, between a simulated
+//! Gladly that sends it webhooks and a simulated Gleen.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use gladly_relay::app::{self, Listeners};
+use gladly_relay::clock::{Clock, later};
+use gladly_relay::config::{Config, Environment};
+use gladly_relay::outcome::Outcome;
+use gladly_relay::sim::{
+    Answer, ConversationView, Gladly, GladlyOptions, Gleen, GleenOptions, Message, Responder,
+    WebhookSpec,
+};
+use gladly_relay::store::{Sqlite, Store};
+use jiff::Timestamp;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::{Observed, soon};
+
+pub const IDENTIFIER: &str = "identifier-of-acme";
+
+/// The machine's clock, which a test may put forward.
+#[derive(Default)]
+pub struct TestClock(AtomicI64);
+
+impl TestClock {
+    /// Lets time pass at once.
+    pub fn advance(&self, length: Duration) {
+        self.0
+            .fetch_add(i64::try_from(length.as_millis()).unwrap(), Ordering::SeqCst);
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> Timestamp {
+        let ahead = u64::try_from(self.0.load(Ordering::SeqCst)).unwrap();
+        later(Timestamp::now(), Duration::from_millis(ahead))
+    }
+}
+
+/// What differs from the usual relay.
+pub struct Setup {
+    pub gladly: GladlyOptions,
+    pub gleen: GleenOptions,
+    /// Lines of `[policy]`.
+    pub policy: String,
+    /// Lines of `[[account]]`, before its tables.
+    pub account: String,
+    /// Lines of `[account.gladly]` and `[account.gleen]`.
+    pub account_gladly: String,
+    pub account_gleen: String,
+}
+
+impl Default for Setup {
+    /// Without Gladly's rate limit: tests of the pace set one. Gleen answers
+    /// everything.
+    fn default() -> Self {
+        let gladly = GladlyOptions {
+            requests_per_second: None,
+            ..GladlyOptions::default()
+        };
+        let responder =
+            Responder::new(|question| Answer::Text(format!("You asked: {}", question.text)));
+        Self {
+            gladly,
+            gleen: GleenOptions {
+                responder: Some(responder),
+                ..GleenOptions::default()
+            },
+            policy: String::new(),
+            account: String::new(),
+            account_gladly: "requests_per_second = 100000".to_owned(),
+            account_gleen: String::new(),
+        }
+    }
+}
+
+impl Setup {
+    /// With these lines in `[policy]`.
+    pub fn policy(lines: &str) -> Self {
+        Self {
+            policy: lines.to_owned(),
+            ..Self::default()
+        }
+    }
+
+    pub async fn start(self) -> TestRelay {
+        let gladly = Gladly::start(self.gladly.clone()).await.unwrap();
+        let gleen = Gleen::start(self.gleen.clone()).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let toml = self.toml(&gladly, &gleen, &folder);
+        let mut relay = TestRelay {
+            gladly,
+            gleen,
+            clock: Arc::default(),
+            toml,
+            running: None,
+            webhook: None,
+            folder,
+        };
+        relay.boot().await;
+        relay
+    }
+
+    fn toml(&self, gladly: &Gladly, gleen: &Gleen, folder: &TempDir) -> String {
+        let options = gladly.options();
+        format!(
+            r#"
+listen = "127.0.0.1:0"
+admin_listen = "127.0.0.1:0"
+store = "sqlite://{store}"
+shutdown_grace = "10s"
+[policy]
+first_retry_wait = "20ms"
+{policy}
+[[account]]
+name = "acme"
+identifier = ["{IDENTIFIER}", "the-next-identifier"]
+{account}
+[account.gladly]
+url = "{gladly_url}"
+username = "{username}"
+api_token = "{api_token}"
+ai_inbox_id = "{ai_inbox_id}"
+handoff_inbox_id = "{handoff_inbox_id}"
+agent_id = "{bot_agent_id}"
+{account_gladly}
+[account.gleen]
+url = "{gleen_url}"
+api_key = "{api_key}"
+handoff_pointer = "/handoff"
+{account_gleen}
+"#,
+            store = folder.path().join("relay.db").display(),
+            policy = self.policy,
+            account = self.account,
+            account_gladly = self.account_gladly,
+            account_gleen = self.account_gleen,
+            gladly_url = gladly.url(),
+            username = options.username,
+            api_token = options.api_token,
+            ai_inbox_id = options.ai_inbox_id,
+            handoff_inbox_id = options.handoff_inbox_id,
+            bot_agent_id = options.bot_agent_id,
+            gleen_url = gleen.url(),
+            api_key = gleen.options().api_key,
+        )
+    }
+}
+
+/// One relay that serves.
+pub struct Running {
+    pub url: String,
+    pub admin_url: String,
+    pub store: Arc<Observed>,
+    stop: CancellationToken,
+    served: JoinHandle<anyhow::Result<()>>,
+}
+
+/// The relay between its simulators.
+pub struct TestRelay {
+    pub gladly: Gladly,
+    pub gleen: Gleen,
+    pub clock: Arc<TestClock>,
+    pub toml: String,
+    running: Option<Running>,
+    webhook: Option<String>,
+    folder: TempDir,
+}
+
+impl TestRelay {
+    /// The usual relay.
+    pub async fn start() -> Self {
+        Setup::default().start().await
+    }
+
+    pub fn database(&self) -> PathBuf {
+        self.folder.path().join("relay.db")
+    }
+
+    pub fn running(&self) -> &Running {
+        self.running.as_ref().expect("the relay runs")
+    }
+
+    /// Starts the relay on the database as it is, and lets Gladly know where.
+    pub async fn boot(&mut self) {
+        let file = self.folder.path().join("relay.toml");
+        std::fs::write(&file, &self.toml).unwrap();
+        let config = Config::load(Some(&file), &Environment::default()).unwrap();
+        let store = Arc::new(Observed::new(Sqlite::open(&config.store).await.unwrap()));
+        let listeners = Listeners {
+            public: TcpListener::bind(config.listen).await.unwrap(),
+            admin: TcpListener::bind(config.admin_listen).await.unwrap(),
+        };
+        let url = format!("http://{}", listeners.public.local_addr().unwrap());
+        let admin_url = format!("http://{}", listeners.admin.local_addr().unwrap());
+        let stop = CancellationToken::new();
+        let (serving_store, clock, stopped) = (store.clone(), self.clock.clone(), stop.clone());
+        let served = tokio::spawn(async move {
+            app::serve(&config, listeners, serving_store, clock, stopped).await
+        });
+        if let Some(webhook) = self.webhook.take() {
+            self.gladly.enable_webhook(&webhook, false);
+        }
+        let spec = WebhookSpec::relay(format!("{url}/webhooks/gladly"), IDENTIFIER);
+        self.webhook = Some(self.gladly.register_webhook(spec));
+        self.running = Some(Running {
+            url,
+            admin_url,
+            store,
+            stop,
+            served,
+        });
+    }
+
+    /// Stops the relay as SIGTERM would.
+    pub async fn stop(&mut self) {
+        if let Some(running) = self.running.take() {
+            running.stop.cancel();
+            soon(running.served).await.unwrap().unwrap();
+        }
+    }
+
+    /// Stops it and starts it again on the same database.
+    pub async fn restart(&mut self) {
+        self.stop().await;
+        self.boot().await;
+    }
+
+    /// A conversation in the AI inbox.
+    pub fn conversation(&self) -> String {
+        self.gladly.add_conversation("Mia")
+    }
+
+    /// The customer writes in a chat.
+    pub fn says(&self, conversation: &str, text: &str) -> String {
+        self.gladly
+            .customer_says(conversation, &Message::chat(text))
+    }
+
+    /// A new conversation, one chat message, and how its turn ended.
+    pub async fn outcome_of(&self, text: &str) -> (String, Outcome) {
+        let conversation = self.conversation();
+        self.says(&conversation, text);
+        let outcome = self.next_outcome().await;
+        (conversation, outcome)
+    }
+
+    /// How the first turn that ends from the start ended.
+    pub async fn next_outcome(&self) -> Outcome {
+        self.outcomes(1).await.remove(0)
+    }
+
+    /// How turns ended since the relay was started, once so many have.
+    pub async fn outcomes(&self, count: usize) -> Vec<Outcome> {
+        soon(self.running().store.outcomes(count)).await
+    }
+
+    pub fn view(&self, conversation: &str) -> ConversationView {
+        self.gladly
+            .conversation(conversation)
+            .expect("the conversation exists")
+    }
+
+    /// The texts of the bot's replies in a conversation.
+    pub fn replies(&self, conversation: &str) -> Vec<String> {
+        let view = self.view(conversation);
+        view.replies()
+            .iter()
+            .map(|item| item.text().unwrap_or_default().to_owned())
+            .collect()
+    }
+
+    /// Posts a webhook by hand.
+    pub async fn post(&self, body: impl Into<reqwest::Body>) -> reqwest::Response {
+        let request = reqwest::Client::new()
+            .post(format!("{}/webhooks/gladly", self.running().url))
+            .header("X-Account-Identifier", IDENTIFIER)
+            .body(body);
+        soon(request.send()).await.unwrap()
+    }
+
+    pub async fn metrics(&self) -> String {
+        let url = format!("{}/metrics", self.running().admin_url);
+        soon(reqwest::get(url)).await.unwrap().text().await.unwrap()
+    }
+
+    /// Ends the test: no work is left, nobody was called too often.
+    pub async fn finish(mut self) {
+        let backlog = self
+            .running()
+            .store
+            .backlog(self.clock.now())
+            .await
+            .unwrap();
+        let unfinished: u64 = backlog.iter().map(|backlog| backlog.turns).sum();
+        assert_eq!(unfinished, 0, "turns are left unfinished");
+        assert_eq!(self.gladly.rate_limited(), 0, "Gladly was called too often");
+        self.stop().await;
+        self.gladly.shutdown().await;
+        self.gleen.shutdown().await;
+    }
+}

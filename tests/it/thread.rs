@@ -1,0 +1,124 @@
+//! Gleen's memory of a conversation is kept as long as the conversation is.
+
+use gladly_relay::outcome::Outcome;
+use gladly_relay::sim::GleenOptions;
+
+use crate::support::{Setup, TestRelay};
+
+/// The thread of each question so far.
+fn threads(relay: &TestRelay) -> Vec<String> {
+    relay
+        .gleen
+        .questions()
+        .into_iter()
+        .map(|question| question.thread_id)
+        .collect()
+}
+
+#[tokio::test]
+async fn a_thread_goes_on_across_turns_and_restarts() {
+    for thread_id_as_number in [false, true] {
+        let gleen = GleenOptions {
+            thread_id_as_number,
+            ..Setup::default().gleen
+        };
+        let mut relay = Setup {
+            gleen,
+            ..Setup::default()
+        }
+        .start()
+        .await;
+        let (conversation, _) = relay.outcome_of("first").await;
+        relay.says(&conversation, "second");
+        relay.outcomes(2).await;
+        relay.restart().await;
+        relay.says(&conversation, "third");
+        assert_eq!(relay.next_outcome().await, Outcome::Replied);
+        let threads = threads(&relay);
+        assert!(
+            threads.iter().all(|thread| *thread == threads[0]),
+            "{threads:?}"
+        );
+        relay.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn each_conversation_has_a_thread_of_its_own() {
+    let relay = TestRelay::start().await;
+    relay.outcome_of("first").await;
+    let other = relay.conversation();
+    relay.says(&other, "first");
+    relay.outcomes(2).await;
+    let threads = threads(&relay);
+    assert_ne!(threads[0], threads[1]);
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn a_closed_conversation_forgets_its_thread() {
+    let relay = TestRelay::start().await;
+    let (conversation, _) = relay.outcome_of("first").await;
+    relay.gladly.close(&conversation);
+    relay
+        .gladly
+        .wait_for(|world| world.undelivered() == 0)
+        .await;
+    relay.gladly.reopen(&conversation);
+    relay
+        .gladly
+        .wait_for(|world| world.undelivered() == 0)
+        .await;
+    relay.says(&conversation, "second");
+    assert_eq!(relay.outcomes(2).await[1], Outcome::Replied);
+    let threads = threads(&relay);
+    assert_ne!(threads[0], threads[1]);
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn a_merged_conversation_takes_its_thread_along() {
+    let relay = TestRelay::start().await;
+    let (source, _) = relay.outcome_of("first").await;
+    let destination = relay.conversation();
+    relay.gladly.merge(&source, &destination);
+    relay
+        .gladly
+        .wait_for(|world| world.undelivered() == 0)
+        .await;
+    relay.says(&destination, "second");
+    assert_eq!(relay.outcomes(2).await[1], Outcome::Replied);
+    let threads = threads(&relay);
+    assert_eq!(threads[0], threads[1]);
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn a_thread_that_gleen_has_forgotten_is_begun_anew() {
+    for unknown_thread_status in [400, 404, 410, 422] {
+        let gleen = GleenOptions {
+            unknown_thread_status,
+            ..Setup::default().gleen
+        };
+        let relay = Setup {
+            gleen,
+            ..Setup::default()
+        }
+        .start()
+        .await;
+        let (conversation, _) = relay.outcome_of("first").await;
+        relay.gleen.forget_threads();
+        relay.says(&conversation, "second");
+        assert_eq!(
+            relay.outcomes(2).await[1],
+            Outcome::Replied,
+            "{unknown_thread_status}"
+        );
+        relay.says(&conversation, "third");
+        relay.outcomes(3).await;
+        let threads = threads(&relay);
+        assert_ne!(threads[0], threads[1]);
+        assert_eq!(threads[1], threads[2], "the new thread goes on");
+        relay.finish().await;
+    }
+}
