@@ -68,6 +68,7 @@ pub struct Client {
 }
 
 struct Answer {
+    status: StatusCode,
     headers: HeaderMap,
     body: Vec<u8>,
 }
@@ -161,7 +162,7 @@ impl Client {
     ) -> Result<Option<ItemId>, GladlyError> {
         let body = json!({ "content": content_of(reply) });
         let request = self.request(Method::POST, &["conversation-items", to.as_str(), "reply"]);
-        let answer = self.call(permit, "reply", request.json(&body)).await?;
+        let answer = self.write(permit, "reply", request.json(&body)).await?;
         Ok(created_id(&answer))
     }
 
@@ -177,7 +178,7 @@ impl Client {
             Method::POST,
             &["conversations", conversation.as_str(), "notes"],
         );
-        let answer = self.call(permit, "note", request.json(&body)).await?;
+        let answer = self.write(permit, "note", request.json(&body)).await?;
         Ok(created_id(&answer))
     }
 
@@ -193,7 +194,7 @@ impl Client {
             Method::POST,
             &["conversations", conversation.as_str(), "topics"],
         );
-        self.call(permit, "add_topic", request.json(&body))
+        self.write(permit, "add_topic", request.json(&body))
             .await
             .map(drop)
     }
@@ -214,7 +215,7 @@ impl Client {
         }
         let body = json!({ "assignee": assignee, "status": { "value": "OPEN" } });
         let request = self.request(Method::PATCH, &["conversations", conversation.as_str()]);
-        self.call(permit, "assign", request.json(&body))
+        self.write(permit, "assign", request.json(&body))
             .await
             .map(drop)
     }
@@ -228,6 +229,22 @@ impl Client {
         self.http.request(method, url)
     }
 
+    /// A call that changes something, which Gladly confirms with 201 or 204.
+    /// Any other 2xx came from something in between: nobody can tell whether
+    /// the call arrived.
+    async fn write(
+        &self,
+        permit: Permit,
+        operation: &'static str,
+        request: RequestBuilder,
+    ) -> Result<Answer, GladlyError> {
+        let answer = self.call(permit, operation, request).await?;
+        match answer.status {
+            StatusCode::CREATED | StatusCode::NO_CONTENT => Ok(answer),
+            _ => Err(GladlyError::garbage(operation)),
+        }
+    }
+
     async fn call(
         &self,
         permit: Permit,
@@ -235,6 +252,7 @@ impl Client {
         request: RequestBuilder,
     ) -> Result<Answer, GladlyError> {
         let Permit(()) = permit;
+
         let started = Instant::now();
         let count = |status: String| {
             self.metrics.request(
@@ -262,7 +280,11 @@ impl Client {
         }
         count(status.as_u16().to_string());
         match status.as_u16() {
-            200..=299 => Ok(Answer { headers, body }),
+            200..=299 => Ok(Answer {
+                status,
+                headers,
+                body,
+            }),
             401 | 403 => {
                 let after = self.lockout.wait(Instant::now());
                 Err(GladlyError::Unauthorised { operation, after })

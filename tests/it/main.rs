@@ -4,6 +4,7 @@
 mod support;
 
 mod answer;
+mod anywhere;
 mod decisions;
 mod handoff;
 mod restart;

@@ -2,13 +2,15 @@
 //! what happens in it.
 
 mod observed;
+mod process;
 mod relay;
 
 use std::future::Future;
 use std::time::Duration;
 
 pub use observed::{Observed, Recorded};
-pub use relay::{Setup, TestRelay};
+pub use process::RelayProcess;
+pub use relay::{IDENTIFIER, Setup, TestRelay};
 
 /// Waits for what must happen; a test that would hang fails instead.
 pub async fn soon<T>(work: impl Future<Output = T>) -> T {

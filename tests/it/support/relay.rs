@@ -91,21 +91,27 @@ impl Setup {
     }
 
     pub async fn start(self) -> TestRelay {
+        let mut relay = self.start_without_relay().await;
+        relay.boot().await;
+        relay
+    }
+
+    /// Only the simulators, for tests that start the relay in their own way.
+    pub async fn start_without_relay(self) -> TestRelay {
         let gladly = Gladly::start(self.gladly.clone()).await.unwrap();
         let gleen = Gleen::start(self.gleen.clone()).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
         let toml = self.toml(&gladly, &gleen, &folder);
-        let mut relay = TestRelay {
+        let (running, webhook) = (None, None);
+        TestRelay {
             gladly,
             gleen,
             clock: Arc::default(),
             toml,
-            running: None,
-            webhook: None,
+            running,
+            webhook,
             folder,
-        };
-        relay.boot().await;
-        relay
+        }
     }
 
     fn toml(&self, gladly: &Gladly, gleen: &Gleen, folder: &TempDir) -> String {
@@ -190,8 +196,7 @@ impl TestRelay {
 
     /// Starts the relay on the database as it is, and lets Gladly know where.
     pub async fn boot(&mut self) {
-        let file = self.folder.path().join("relay.toml");
-        std::fs::write(&file, &self.toml).unwrap();
+        let file = self.config_file();
         let config = Config::load(Some(&file), &Environment::default()).unwrap();
         let store = Arc::new(Observed::new(Sqlite::open(&config.store).await.unwrap()));
         let listeners = Listeners {
@@ -205,11 +210,7 @@ impl TestRelay {
         let served = tokio::spawn(async move {
             app::serve(&config, listeners, serving_store, clock, stopped).await
         });
-        if let Some(webhook) = self.webhook.take() {
-            self.gladly.enable_webhook(&webhook, false);
-        }
-        let spec = WebhookSpec::relay(format!("{url}/webhooks/gladly"), IDENTIFIER);
-        self.webhook = Some(self.gladly.register_webhook(spec));
+        self.point_webhook_to(&url);
         self.running = Some(Running {
             url,
             admin_url,
@@ -217,6 +218,22 @@ impl TestRelay {
             stop,
             served,
         });
+    }
+
+    /// Writes the relay's configuration.
+    pub fn config_file(&self) -> PathBuf {
+        let file = self.folder.path().join("relay.toml");
+        std::fs::write(&file, &self.toml).unwrap();
+        file
+    }
+
+    /// Lets Gladly know where the relay is.
+    pub fn point_webhook_to(&mut self, url: &str) {
+        if let Some(webhook) = self.webhook.take() {
+            self.gladly.enable_webhook(&webhook, false);
+        }
+        let spec = WebhookSpec::relay(format!("{url}/webhooks/gladly"), IDENTIFIER);
+        self.webhook = Some(self.gladly.register_webhook(spec));
     }
 
     /// Stops the relay as SIGTERM would.
