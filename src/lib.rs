@@ -54,5 +54,6 @@ pub mod outcome;
 pub mod telemetry;
 pub mod upstream;
 
+pub mod bench;
 pub mod cli;
 pub mod sim;

@@ -1,5 +1,6 @@
 //! The commands.
 
+mod bench;
 mod dead;
 mod serve;
 mod simulate;
@@ -28,6 +29,8 @@ enum Command {
     Dead(dead::DeadCommand),
     /// Serve the simulated Gladly and Gleen alone
     Simulate(simulate::SimulateArguments),
+    /// Measure: thousands of messages against the simulators, with everything failing
+    Bench(bench::BenchArguments),
 }
 
 #[derive(Debug, Args)]
@@ -52,6 +55,7 @@ impl Cli {
         match self.command {
             Command::Serve(file) => serve::serve(&file.load()?).await,
             Command::Dead(command) => dead::run(command).await,
+            Command::Bench(arguments) => bench::bench(arguments).await,
             Command::Simulate(arguments) => simulate::simulate(arguments).await,
         }
     }

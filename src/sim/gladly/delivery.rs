@@ -20,6 +20,8 @@ use crate::sim::sequence;
 pub struct Delivery {
     /// Its place among all that happened in this process's simulators.
     pub sequence: u64,
+    /// When it ended.
+    pub at: Timestamp,
     /// The webhook.
     pub webhook_id: String,
     /// The event.
@@ -61,6 +63,7 @@ async fn attempt_all(shared: &Arc<Shared>, dispatch: &Dispatch) {
         let status = post(&shared.http, &webhook, &dispatch.body, timeout).await;
         let delivery = Delivery {
             sequence: sequence::next(),
+            at: Timestamp::now(),
             webhook_id: dispatch.webhook_id.clone(),
             event_id: dispatch.event_id.clone(),
             event_type: dispatch.event_type.clone(),
