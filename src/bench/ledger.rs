@@ -220,7 +220,8 @@ impl Judge<'_> {
                 accepted.is_some_and(|(sequence, _)| *sequence < messages[later].sequence);
             let same = first.id == second.id;
             let order = tokens(first.text().unwrap_or_default());
-            let swapped = same && !order.is_sorted();
+            let place = |number| order.iter().position(|token| *token == number);
+            let swapped = same && place(earlier) > place(later);
             if surely_before && (swapped || (!same && first.sequence > second.sequence)) {
                 self.verdict.out_of_order += 1;
             }
