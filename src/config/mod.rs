@@ -7,6 +7,8 @@ mod account;
 mod duration;
 mod policy;
 mod reader;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::net::SocketAddr;
