@@ -159,8 +159,8 @@ impl<'a> Section<'a> {
 
     /// A secret, which TOML may also give as `{ env = … }` or `{ file = … }`.
     pub(super) fn secret(&self, setting: &Setting) -> Option<SecretString> {
-        let (_, text) = self.text(setting)?;
-        Some(SecretString::from(text))
+        let (place, text) = self.text(setting)?;
+        self.wrap(&place, &text, setting)
     }
 
     /// A secret that must be given.
@@ -171,32 +171,47 @@ impl<'a> Section<'a> {
         self.secret(setting)
     }
 
-    /// Several secrets: a TOML list, or a comma-separated variable.
+    /// Several secrets, at least one: a TOML list, or a comma-separated text.
     pub(super) fn require_secrets(&self, setting: &Setting) -> Vec<SecretString> {
-        if let (false, Some(Value::Array(values))) =
-            (self.variable_given(setting), self.value(setting.key))
-        {
-            let place = self.place(setting.key);
-            let secrets: Vec<_> = values
-                .iter()
-                .filter_map(|value| self.resolve(&place, value, setting))
-                .map(SecretString::from)
-                .collect();
-            if secrets.is_empty() {
-                self.missing(setting);
+        let given = match self.value(setting.key) {
+            Some(Value::Array(values)) if !self.variable_given(setting) => {
+                let place = self.place(setting.key);
+                let resolved = values
+                    .iter()
+                    .map(|value| Some((place.clone(), self.resolve(&place, value, setting)?)));
+                resolved.collect()
             }
-            return secrets;
-        }
-        if !self.gives(setting) {
+            _ if self.gives(setting) => self.text(setting).map(|(place, text)| {
+                let parts = text.split(',').filter(|part| !part.trim().is_empty());
+                parts.map(|part| (place.clone(), part.to_owned())).collect()
+            }),
+            _ => Some(Vec::new()),
+        };
+        let Some(given): Option<Vec<(String, String)>> = given else {
+            return Vec::new();
+        };
+        if given.is_empty() {
             self.missing(setting);
         }
-        self.text(setting).map_or_else(Vec::new, |(_, text)| {
-            let parts = text
-                .split(',')
-                .map(str::trim)
-                .filter(|part| !part.is_empty());
-            parts.map(SecretString::from).collect()
-        })
+        let secrets = given
+            .iter()
+            .filter_map(|(place, text)| self.wrap(place, text.trim(), setting));
+        secrets.collect()
+    }
+
+    /// Wraps a secret that can stand in a header. A blank one never can: what
+    /// compares with it would accept a caller who brings nothing.
+    fn wrap(&self, place: &str, text: &str, setting: &Setting) -> Option<SecretString> {
+        let wrong = if text.trim().is_empty() {
+            "empty"
+        } else if text.bytes().any(|byte| !matches!(byte, b' '..=b'~')) {
+            "not printable ASCII on one line"
+        } else {
+            return Some(SecretString::from(text));
+        };
+        self.mistakes
+            .add(format!("{place}: {wrong}; write {}", setting.write));
+        None
     }
 
     /// A list of strings, which only the file can give.

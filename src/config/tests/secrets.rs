@@ -84,6 +84,47 @@ fn a_pointer_of_another_shape_is_a_mistake() {
 }
 
 #[test]
+fn a_blank_secret_is_a_mistake_wherever_it_stands() {
+    let with_identifier = |identifier| {
+        let text = account("acme", "").replace("\"acme-identifier\"", identifier);
+        load_text(&text, &[]).unwrap_err().mistakes
+    };
+    for blank in ["[\"\"]", "[\"good\", \" \"]"] {
+        assert_mistake(&with_identifier(blank), "account.identifier: empty; write ");
+    }
+    let missing = "ACCOUNT_IDENTIFIER (`account.identifier`): missing; write ";
+    for blank in ["\"\"", "\"  \"", "\",\"", "[]"] {
+        assert_mistake(&with_identifier(blank), missing);
+    }
+    assert_mistake(&mistakes(&[("ACCOUNT_IDENTIFIER", " , ")]), missing);
+    for (given, place) in [
+        ("\"token\"", "gladly.api_token"),
+        ("\"key\"", "gleen.api_key"),
+    ] {
+        let text = account("acme", "").replace(given, "\"\"");
+        let error = load_text(&text, &[]).unwrap_err();
+        assert_mistake(&error.mistakes, &format!("account.{place}: empty; write "));
+    }
+}
+
+#[test]
+fn a_secret_that_cannot_stand_in_a_header_is_a_mistake() {
+    for secret in ["two\nlines", "schlüssel", "tab\there"] {
+        let mistakes = mistakes(&[("GLEEN_API_KEY", secret)]);
+        assert_eq!(
+            mistakes,
+            ["GLEEN_API_KEY: not printable ASCII on one line; write the bot's API key"]
+        );
+    }
+}
+
+#[test]
+fn a_user_name_with_a_colon_is_a_mistake() {
+    let mistakes = mistakes(&[("GLADLY_USERNAME", "bot:x")]);
+    assert_mistake(&mistakes, "GLADLY_USERNAME: not understood; write ");
+}
+
+#[test]
 fn no_secret_shows_in_debug_output() {
     let config = load(&[
         ("ACCOUNT_IDENTIFIER", "needle-1,needle-2"),
