@@ -2,7 +2,8 @@
 //! mistake instead of stopping at the first.
 //!
 //! A variable wins over its key; `X_FILE` names a file that holds the value of
-//! `X`. Values never appear in a mistake, because any of them may be a secret.
+//! `X`. Values never appear in a mistake, because any of them may be a secret,
+//! be it one that was written where its file's path belongs.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -71,8 +72,12 @@ pub(super) struct Setting {
 pub(super) struct Mistakes(RefCell<Vec<String>>);
 
 impl Mistakes {
+    /// Adds a mistake, unless it has been said: several tables may read one variable.
     pub(super) fn add(&self, mistake: String) {
-        self.0.borrow_mut().push(mistake);
+        let mut mistakes = self.0.borrow_mut();
+        if !mistakes.contains(&mistake) {
+            mistakes.push(mistake);
+        }
     }
 
     pub(super) fn into_vec(self) -> Vec<String> {
@@ -354,8 +359,9 @@ impl<'a> Section<'a> {
             (1, Some(name), None) => {
                 let value = self.environment.get(name).map(str::to_owned);
                 if value.is_none() {
-                    self.mistakes
-                        .add(format!("{place}: the variable {name} is not set; set it"));
+                    self.mistakes.add(format!(
+                        "{place}: the variable named here is not set; set it"
+                    ));
                 }
                 value
             }
@@ -373,14 +379,14 @@ impl<'a> Section<'a> {
         match std::fs::read_to_string(path) {
             Ok(text) if text.trim().is_empty() => {
                 self.mistakes.add(format!(
-                    "{place}: the file {path} is empty; write the value into it"
+                    "{place}: the file named here is empty; write the value into it"
                 ));
                 None
             }
             Ok(text) => Some(text.trim_end_matches(['\r', '\n']).to_owned()),
             Err(error) => {
                 self.mistakes.add(format!(
-                    "{place}: cannot read {path}: {error}; name a file that the relay may read"
+                    "{place}: the file named here cannot be read: {error}; name one that the relay may read"
                 ));
                 None
             }

@@ -41,6 +41,7 @@ fn all_wrong_values_are_said_at_once_each_with_its_variable() {
         ("GLEEN_HANDOFF_POINTER", "transfer"),
     ];
     let mistakes = mistakes(&wrong);
+    assert_eq!(mistakes.len(), wrong.len(), "{mistakes:#?}");
     for (variable, value) in wrong {
         assert_mistake(&mistakes, &format!("{variable}: not understood; write "));
         let echo = format!(": {value}");

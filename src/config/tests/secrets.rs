@@ -155,6 +155,17 @@ fn no_secret_shows_in_an_error() {
 }
 
 #[test]
+fn a_secret_written_where_its_place_belongs_does_not_show_either() {
+    let text = account("acme", "")
+        .replace("\"token\"", "{ file = \"needle-1\" }")
+        .replace("\"key\"", "{ env = \"needle-2\" }");
+    let error = load_text(&text, &[("ACCOUNT_IDENTIFIER_FILE", "needle-3")]).unwrap_err();
+    assert_eq!(error.mistakes.len(), 3);
+    let shown = format!("{error} {error:?}");
+    assert!(!shown.contains("needle"), "{shown}");
+}
+
+#[test]
 fn a_syntax_error_names_the_line_and_does_not_quote_it() {
     for line in [
         "api_token = needle",
@@ -167,7 +178,8 @@ fn a_syntax_error_names_the_line_and_does_not_quote_it() {
         let error = load_text(&text, &[]).unwrap_err();
         let shown = format!("{error} {error:?}");
         assert!(!shown.contains("needle"), "{shown}");
-        assert!(error.mistakes[0].contains(", line "), "{shown}");
+        let line = format!(", line {}: ", text.lines().count() - 1);
+        assert!(error.mistakes[0].contains(&line), "{shown}");
         assert!(error.mistakes[0].contains(": not TOML: "), "{shown}");
     }
 }
