@@ -2,6 +2,7 @@
 
 mod file;
 mod mistakes;
+mod sample;
 mod secrets;
 
 use std::path::PathBuf;
