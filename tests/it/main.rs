@@ -2,3 +2,4 @@
 //! simulators. One binary, one file per promise.
 
 mod cli;
+mod readme;
