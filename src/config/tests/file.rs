@@ -21,6 +21,21 @@ fn a_file_makes_several_accounts_and_each_may_differ_from_the_common_policy() {
 }
 
 #[test]
+fn an_account_may_do_without_the_common_handoff_message() {
+    let text = format!(
+        "[policy]\nhandoff_message = \"One moment.\"\n{}{}",
+        account("acme", ""),
+        account("bmce", "[account.policy]\nhandoff_message = \"\""),
+    );
+    let config = load_text(&text, &[]).unwrap();
+    let messages = config
+        .accounts
+        .iter()
+        .map(|account| account.policy.handoff_message.as_deref());
+    assert_eq!(messages.collect::<Vec<_>>(), [Some("One moment."), None]);
+}
+
+#[test]
 fn a_variable_wins_over_the_file() {
     let text = format!(
         "listen = \"127.0.0.1:7000\"\n{}",
