@@ -268,3 +268,20 @@ async fn dead_letters_of_a_database_that_is_not_there_are_an_error() {
     assert!(said.contains("there is no such file"), "{said}");
     assert!(!missing.exists());
 }
+
+#[tokio::test]
+async fn dead_letters_are_listed_beside_a_running_relay() {
+    let folder = TempDir::new().unwrap();
+    let database = folder.path().join("relay.db");
+    let running = Running::start(serve(&database)).await;
+    let mut command = relay(&["dead", "list"]);
+    command
+        .envs(ACCOUNT)
+        .env("RELAY_STORE", format!("sqlite://{}", database.display()));
+
+    let output = run(command).await;
+
+    assert!(output.status.success());
+    assert_eq!(output.stdout, b"no dead letters\n");
+    assert!(running.stop("-TERM").await.0.success());
+}

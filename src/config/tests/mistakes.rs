@@ -107,3 +107,25 @@ fn an_empty_variable_counts_as_unset() {
         "GLEEN_API_KEY (`account.gleen.api_key`): missing",
     );
 }
+
+#[test]
+fn a_wrong_policy_key_is_named_with_what_to_write() {
+    let wrong = [
+        ("answer_deadline", "\"500ms\""),
+        ("handoff_topic_id", "\"a/b\""),
+        ("max_turns", "-1"),
+        ("max_replies_per_hour", "0"),
+        ("attachments", "\"drop\""),
+        ("recheck_before_reply", "\"maybe\""),
+        ("max_question_length", "99"),
+        ("detect_language", "1"),
+    ];
+    let keys: Vec<String> = wrong.map(|(key, value)| format!("{key} = {value}")).into();
+    let policy = format!("[account.policy]\n{}", keys.join("\n"));
+    let error = load_text(&account("acme", &policy), &[]).unwrap_err();
+    for (key, _) in wrong {
+        let beginning = format!("account.policy.{key}: not understood; write ");
+        assert_mistake(&error.mistakes, &beginning);
+    }
+    assert_eq!(error.mistakes.len(), wrong.len());
+}
