@@ -89,7 +89,7 @@ const IDENTIFIER: Setting = Setting {
 const WEBHOOK_USERNAME: Setting = Setting {
     key: "webhook_username",
     variable: Some("ACCOUNT_WEBHOOK_USERNAME"),
-    write: "the webhook's HTTP Basic user name",
+    write: "the webhook's HTTP Basic user name, without a colon",
 };
 const WEBHOOK_PASSWORD: Setting = Setting {
     key: "webhook_password",
@@ -212,7 +212,7 @@ pub(super) fn read_account(section: &Section<'_>, policy: &Policy) -> Option<Acc
 }
 
 fn read_webhook_credentials(section: &Section<'_>) -> Option<WebhookCredentials> {
-    let username = section.get(&WEBHOOK_USERNAME, |text| Some(text.to_owned()));
+    let username = section.get(&WEBHOOK_USERNAME, parse_username);
     let password = section.secret(&WEBHOOK_PASSWORD);
     match (username, password) {
         (Some(username), Some(password)) => Some(WebhookCredentials { username, password }),
@@ -236,7 +236,7 @@ fn read_webhook_credentials(section: &Section<'_>) -> Option<WebhookCredentials>
 
 fn read_gladly(section: &Section<'_>) -> Option<GladlyConfig> {
     let url = section.require(&GLADLY_URL, parse_url);
-    let username = section.require(&GLADLY_USERNAME, |text| Some(text.to_owned()));
+    let username = section.require(&GLADLY_USERNAME, parse_username);
     let api_token = section.require_secret(&GLADLY_API_TOKEN);
     let ai_inbox_id = section.require(&AI_INBOX_ID, |text| InboxId::parse(text).ok());
     let handoff_inbox_id = section.require(&HANDOFF_INBOX_ID, |text| InboxId::parse(text).ok());
@@ -286,6 +286,11 @@ fn read_gleen(section: &Section<'_>) -> Option<GleenConfig> {
         reply_pointer,
         handoff_pointer,
     })
+}
+
+/// A colon would end the user name in HTTP Basic (RFC 7617).
+fn parse_username(text: &str) -> Option<String> {
+    (!text.is_empty() && !text.contains(':')).then(|| text.to_owned())
 }
 
 /// RFC 6901: empty, or every reference token after a slash.

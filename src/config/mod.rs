@@ -7,6 +7,8 @@ mod account;
 mod duration;
 mod policy;
 mod reader;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -173,12 +175,10 @@ fn read_document(
             Ok(table) => Some(table),
             Err(error) => {
                 // The error's own display quotes the line, which may hold a secret.
-                let line = error
-                    .span()
-                    .map_or(0, |span| text[..span.start.min(text.len())].lines().count());
+                let before = error.span().and_then(|span| text.get(..span.start));
+                let line = 1 + before.unwrap_or_default().matches('\n').count();
                 mistakes.add(format!(
-                    "{place}, line {}: not TOML: {}",
-                    line.max(1),
+                    "{place}, line {line}: not TOML: {}",
                     error.message()
                 ));
                 None

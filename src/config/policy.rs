@@ -85,7 +85,7 @@ const NO_ANSWER: Setting = Setting {
 const HANDOFF_MESSAGE: Setting = Setting {
     key: "handoff_message",
     variable: None,
-    write: "a text for the customer",
+    write: "a text for the customer, \"\" for none",
 };
 const HANDOFF_TOPIC_ID: Setting = Setting {
     key: "handoff_topic_id",
@@ -141,8 +141,8 @@ pub(super) fn read_policy(section: &Section<'_>, base: &Policy) -> Policy {
         no_answer: read_patterns(section, &NO_ANSWER).unwrap_or_else(|| base.no_answer.clone()),
         handoff_message: section
             .get(&HANDOFF_MESSAGE, |text| Some(text.to_owned()))
-            .filter(|text| !text.is_empty())
-            .or_else(|| base.handoff_message.clone()),
+            .or_else(|| base.handoff_message.clone())
+            .filter(|text| !text.is_empty()),
         handoff_topic_id: section
             .get(&HANDOFF_TOPIC_ID, |text| TopicId::parse(text).ok())
             .or_else(|| base.handoff_topic_id.clone()),

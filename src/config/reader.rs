@@ -2,7 +2,8 @@
 //! mistake instead of stopping at the first.
 //!
 //! A variable wins over its key; `X_FILE` names a file that holds the value of
-//! `X`. Values never appear in a mistake, because any of them may be a secret.
+//! `X`. Values never appear in a mistake, because any of them may be a secret,
+//! be it one that was written where its file's path belongs.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -42,14 +43,20 @@ impl Environment {
     }
 }
 
-impl<K: Into<String>, V: Into<String>, const N: usize> From<[(K, V); N]> for Environment {
-    fn from(variables: [(K, V); N]) -> Self {
+impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Environment {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(variables: I) -> Self {
         Self(
             variables
                 .into_iter()
                 .map(|(name, value)| (name.into(), value.into()))
                 .collect(),
         )
+    }
+}
+
+impl<K: Into<String>, V: Into<String>, const N: usize> From<[(K, V); N]> for Environment {
+    fn from(variables: [(K, V); N]) -> Self {
+        variables.into_iter().collect()
     }
 }
 
@@ -65,8 +72,12 @@ pub(super) struct Setting {
 pub(super) struct Mistakes(RefCell<Vec<String>>);
 
 impl Mistakes {
+    /// Adds a mistake, unless it has been said: several tables may read one variable.
     pub(super) fn add(&self, mistake: String) {
-        self.0.borrow_mut().push(mistake);
+        let mut mistakes = self.0.borrow_mut();
+        if !mistakes.contains(&mistake) {
+            mistakes.push(mistake);
+        }
     }
 
     pub(super) fn into_vec(self) -> Vec<String> {
@@ -153,8 +164,8 @@ impl<'a> Section<'a> {
 
     /// A secret, which TOML may also give as `{ env = … }` or `{ file = … }`.
     pub(super) fn secret(&self, setting: &Setting) -> Option<SecretString> {
-        let (_, text) = self.text(setting)?;
-        Some(SecretString::from(text))
+        let (place, text) = self.text(setting)?;
+        self.wrap(&place, &text, setting)
     }
 
     /// A secret that must be given.
@@ -165,32 +176,47 @@ impl<'a> Section<'a> {
         self.secret(setting)
     }
 
-    /// Several secrets: a TOML list, or a comma-separated variable.
+    /// Several secrets, at least one: a TOML list, or a comma-separated text.
     pub(super) fn require_secrets(&self, setting: &Setting) -> Vec<SecretString> {
-        if let (false, Some(Value::Array(values))) =
-            (self.variable_given(setting), self.value(setting.key))
-        {
-            let place = self.place(setting.key);
-            let secrets: Vec<_> = values
-                .iter()
-                .filter_map(|value| self.resolve(&place, value, setting))
-                .map(SecretString::from)
-                .collect();
-            if secrets.is_empty() {
-                self.missing(setting);
+        let given = match self.value(setting.key) {
+            Some(Value::Array(values)) if !self.variable_given(setting) => {
+                let place = self.place(setting.key);
+                let resolved = values
+                    .iter()
+                    .map(|value| Some((place.clone(), self.resolve(&place, value, setting)?)));
+                resolved.collect()
             }
-            return secrets;
-        }
-        if !self.gives(setting) {
+            _ if self.gives(setting) => self.text(setting).map(|(place, text)| {
+                let parts = text.split(',').filter(|part| !part.trim().is_empty());
+                parts.map(|part| (place.clone(), part.to_owned())).collect()
+            }),
+            _ => Some(Vec::new()),
+        };
+        let Some(given): Option<Vec<(String, String)>> = given else {
+            return Vec::new();
+        };
+        if given.is_empty() {
             self.missing(setting);
         }
-        self.text(setting).map_or_else(Vec::new, |(_, text)| {
-            let parts = text
-                .split(',')
-                .map(str::trim)
-                .filter(|part| !part.is_empty());
-            parts.map(SecretString::from).collect()
-        })
+        let secrets = given
+            .iter()
+            .filter_map(|(place, text)| self.wrap(place, text.trim(), setting));
+        secrets.collect()
+    }
+
+    /// Wraps a secret that can stand in a header. A blank one never can: what
+    /// compares with it would accept a caller who brings nothing.
+    fn wrap(&self, place: &str, text: &str, setting: &Setting) -> Option<SecretString> {
+        let wrong = if text.trim().is_empty() {
+            "empty"
+        } else if text.bytes().any(|byte| !matches!(byte, b' '..=b'~')) {
+            "not printable ASCII on one line"
+        } else {
+            return Some(SecretString::from(text));
+        };
+        self.mistakes
+            .add(format!("{place}: {wrong}; write {}", setting.write));
+        None
     }
 
     /// A list of strings, which only the file can give.
@@ -333,8 +359,9 @@ impl<'a> Section<'a> {
             (1, Some(name), None) => {
                 let value = self.environment.get(name).map(str::to_owned);
                 if value.is_none() {
-                    self.mistakes
-                        .add(format!("{place}: the variable {name} is not set; set it"));
+                    self.mistakes.add(format!(
+                        "{place}: the variable named here is not set; set it"
+                    ));
                 }
                 value
             }
@@ -352,14 +379,14 @@ impl<'a> Section<'a> {
         match std::fs::read_to_string(path) {
             Ok(text) if text.trim().is_empty() => {
                 self.mistakes.add(format!(
-                    "{place}: the file {path} is empty; write the value into it"
+                    "{place}: the file named here is empty; write the value into it"
                 ));
                 None
             }
             Ok(text) => Some(text.trim_end_matches(['\r', '\n']).to_owned()),
             Err(error) => {
                 self.mistakes.add(format!(
-                    "{place}: cannot read {path}: {error}; name a file that the relay may read"
+                    "{place}: the file named here cannot be read: {error}; name one that the relay may read"
                 ));
                 None
             }

@@ -1,12 +1,16 @@
 //! The tests of the whole: the real relay over real sockets against the
 //! simulators. One binary, one file per promise.
+#![expect(clippy::unwrap_used, reason = "a failed setup fails the test")]
 
 mod support;
 
 mod answer;
 mod anywhere;
+mod cli;
 mod decisions;
+mod demo;
 mod handoff;
+mod readme;
 mod restart;
 mod thread;
 mod uncertain;

@@ -1,0 +1,131 @@
+//! What is wrong with single values, and that all of it is said at once.
+
+use super::*;
+
+#[test]
+fn nothing_at_all_names_every_required_variable_and_what_to_write() {
+    let error = Config::load(None, &Environment::default()).unwrap_err();
+    for (variable, _) in REQUIRED {
+        assert_mistake(&error.mistakes, &format!("{variable} (`account."));
+    }
+    assert_eq!(error.mistakes.len(), REQUIRED.len());
+    let says_what = |mistake: &String| mistake.contains(": missing; write ");
+    assert!(error.mistakes.iter().all(says_what));
+    let shown = error.to_string();
+    assert!(shown.starts_with("the configuration has 8 mistakes:\n  "));
+}
+
+#[test]
+fn all_wrong_values_are_said_at_once_each_with_its_variable() {
+    let wrong = [
+        ("RELAY_LISTEN", "8080"),
+        ("RELAY_ADMIN_LISTEN", "localhost:9090"),
+        ("RELAY_STORE", "postgres://u:secret@db/relay"),
+        ("RELAY_PUBLIC_URL", "relay.acme.com"),
+        ("RELAY_LOG", "gladly_relay=loud"),
+        ("RELAY_LOG_FORMAT", "xml"),
+        ("RELAY_SWEEP_INTERVAL", "5"),
+        ("RELAY_SHUTDOWN_GRACE", "soon"),
+        ("RELAY_RETENTION", "1h"),
+        ("RELAY_ANSWER_DEADLINE", "10ms"),
+        ("ACCOUNT_NAME", "a b"),
+        ("ACCOUNT_MAX_CONCURRENT_TURNS", "0"),
+        ("GLADLY_URL", "http://acme.gladly.com"),
+        ("GLADLY_AI_INBOX_ID", "a/b"),
+        ("GLADLY_HANDOFF_INBOX_ID", "a b"),
+        ("GLADLY_AGENT_ID", "ä"),
+        ("GLADLY_REQUESTS_PER_SECOND", "ten"),
+        ("GLEEN_URL", "ftp://api.gleen.ai"),
+        ("GLEEN_TIMEOUT", "0s"),
+        ("GLEEN_REPLY_POINTER", "answer"),
+        ("GLEEN_HANDOFF_POINTER", "transfer"),
+    ];
+    let mistakes = mistakes(&wrong);
+    assert_eq!(mistakes.len(), wrong.len(), "{mistakes:#?}");
+    for (variable, value) in wrong {
+        assert_mistake(&mistakes, &format!("{variable}: not understood; write "));
+        let echo = format!(": {value}");
+        assert!(!mistakes.iter().any(|mistake| mistake.contains(&echo)));
+    }
+}
+
+#[test]
+fn http_is_for_this_machine_only() {
+    for url in ["http://localhost:1", "http://127.0.0.1:1", "http://[::1]:1"] {
+        assert!(
+            load(&[("GLADLY_URL", url), ("GLEEN_URL", url)]).is_ok(),
+            "{url}"
+        );
+    }
+    for url in [
+        "http://acme.gladly.com",
+        "http://10.0.0.1",
+        "http://localhost.example.com",
+        "https://user:pass@acme.gladly.com",
+        "https://acme.gladly.com/?key=1",
+        "acme.gladly.com",
+    ] {
+        assert_mistake(
+            &mistakes(&[("GLADLY_URL", url)]),
+            "GLADLY_URL: not understood",
+        );
+        assert_mistake(
+            &mistakes(&[("GLEEN_URL", url)]),
+            "GLEEN_URL: not understood",
+        );
+    }
+}
+
+#[test]
+fn one_inbox_for_bot_and_humans_is_a_mistake() {
+    let mistakes = mistakes(&[("GLADLY_HANDOFF_INBOX_ID", "ai")]);
+    assert_eq!(mistakes.len(), 1);
+    assert_mistake(
+        &mistakes,
+        "GLADLY_HANDOFF_INBOX_ID: the same as the AI inbox",
+    );
+}
+
+#[test]
+fn webhook_credentials_come_in_pairs() {
+    assert_mistake(
+        &mistakes(&[("ACCOUNT_WEBHOOK_USERNAME", "gladly")]),
+        "account.webhook_password: missing, but the user name is given",
+    );
+    assert_mistake(
+        &mistakes(&[("ACCOUNT_WEBHOOK_PASSWORD", "pass")]),
+        "account.webhook_username: missing, but the password is given",
+    );
+}
+
+#[test]
+fn an_empty_variable_counts_as_unset() {
+    let config = load(&[("RELAY_LISTEN", ""), ("GLEEN_URL", "  ")]).unwrap();
+    assert_eq!(config.listen.port(), 8080);
+    assert_mistake(
+        &mistakes(&[("GLEEN_API_KEY", " ")]),
+        "GLEEN_API_KEY (`account.gleen.api_key`): missing",
+    );
+}
+
+#[test]
+fn a_wrong_policy_key_is_named_with_what_to_write() {
+    let wrong = [
+        ("answer_deadline", "\"500ms\""),
+        ("handoff_topic_id", "\"a/b\""),
+        ("max_turns", "-1"),
+        ("max_replies_per_hour", "0"),
+        ("attachments", "\"drop\""),
+        ("recheck_before_reply", "\"maybe\""),
+        ("max_question_length", "99"),
+        ("detect_language", "1"),
+    ];
+    let keys: Vec<String> = wrong.map(|(key, value)| format!("{key} = {value}")).into();
+    let policy = format!("[account.policy]\n{}", keys.join("\n"));
+    let error = load_text(&account("acme", &policy), &[]).unwrap_err();
+    for (key, _) in wrong {
+        let beginning = format!("account.policy.{key}: not understood; write ");
+        assert_mistake(&error.mistakes, &beginning);
+    }
+    assert_eq!(error.mistakes.len(), wrong.len());
+}
