@@ -1,6 +1,7 @@
 //! The commands.
 
 mod dead;
+mod demo;
 mod serve;
 mod simulate;
 
@@ -26,6 +27,8 @@ enum Command {
     /// Show and settle what the relay could not finish
     #[command(subcommand)]
     Dead(dead::DeadCommand),
+    /// Try it: everything simulated on this machine, type as a customer
+    Demo,
     /// Serve the simulated Gladly and Gleen alone
     Simulate(simulate::SimulateArguments),
 }
@@ -52,6 +55,7 @@ impl Cli {
         match self.command {
             Command::Serve(file) => serve::serve(&file.load()?).await,
             Command::Dead(command) => dead::run(command).await,
+            Command::Demo => demo::demo().await,
             Command::Simulate(arguments) => simulate::simulate(arguments).await,
         }
     }
