@@ -2,6 +2,7 @@
 
 mod bench;
 mod dead;
+mod demo;
 mod serve;
 mod simulate;
 
@@ -27,6 +28,8 @@ enum Command {
     /// Show and settle what the relay could not finish
     #[command(subcommand)]
     Dead(dead::DeadCommand),
+    /// Try it: everything simulated on this machine, type as a customer
+    Demo,
     /// Serve the simulated Gladly and Gleen alone
     Simulate(simulate::SimulateArguments),
     /// Measure: thousands of messages against the simulators, with everything failing
@@ -56,6 +59,7 @@ impl Cli {
             Command::Serve(file) => serve::serve(&file.load()?).await,
             Command::Dead(command) => dead::run(command).await,
             Command::Bench(arguments) => bench::bench(arguments).await,
+            Command::Demo => demo::demo().await,
             Command::Simulate(arguments) => simulate::simulate(arguments).await,
         }
     }

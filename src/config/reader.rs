@@ -30,7 +30,7 @@ impl Environment {
 
     /// The value of a variable; an empty one counts as unset, as container
     /// tools pass it for "not given".
-    fn get(&self, name: &str) -> Option<&str> {
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.0
             .get(name)
             .map(String::as_str)
