@@ -67,9 +67,6 @@ pub struct Known {
     pub handed_off_at: Option<Timestamp>,
     /// Gleen's memory of it, until it closes.
     pub thread_id: Option<ThreadId>,
-    /// How often it has been closed: a thread learned before a closing is not
-    /// remembered after it.
-    pub epoch: i64,
     /// The conversation that survived a merge of customers.
     pub merged_into: Option<ConversationId>,
     /// The language its customer last surely wrote in (ISO 639-1).

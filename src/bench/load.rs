@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
 use super::ledger::token;
+use super::run::count;
 use crate::sim::{Gladly, Message};
 
 /// How much is written.
@@ -34,7 +35,7 @@ pub(super) async fn write(gladly: &Gladly, load: Load, rng: &mut fastrand::Rng) 
         .collect();
     let (start, mut written) = (Instant::now(), 0);
     while written < load.messages {
-        sleep_until(start + Duration::from_secs_f64(written as f64 / load.messages_per_second))
+        sleep_until(start + Duration::from_secs_f64(count(written) / load.messages_per_second))
             .await;
         let index = rng.usize(..customers.len());
         let burst = if rng.f64() < 0.2 { rng.usize(2..5) } else { 1 };

@@ -2,7 +2,7 @@
 //! relay killed at random and both services failing, and a ledger that says
 //! what became of every single message.
 //!
-//! [`run`] sets the stage and plays; [`ledger`] judges what is in the simulated
+//! [`run()`] sets the stage and plays; [`ledger`] judges what is in the simulated
 //! Gladly afterwards, knowing nothing of the relay's own records.
 
 mod faults;

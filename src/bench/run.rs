@@ -23,7 +23,7 @@ const ANSWER_DEADLINE: Duration = Duration::from_secs(10);
 /// times, a kill in between.
 const ALLOWANCE: Duration = Duration::from_secs(5);
 /// How long a run may go on after the last message before it counts as stuck.
-const SETTLE_LIMIT: Duration = Duration::from_secs(120);
+const SETTLE_LIMIT: Duration = Duration::from_mins(2);
 
 /// What to run.
 #[derive(Debug, Clone)]
@@ -136,12 +136,17 @@ pub async fn run(plan: Plan) -> anyhow::Result<Result> {
 
 /// Times of the kills from the start, the earliest last.
 fn kill_times(plan: &Plan, rng: &mut fastrand::Rng) -> Vec<Duration> {
-    let writing = plan.messages as f64 / plan.messages_per_second;
+    let writing = count(plan.messages) / plan.messages_per_second;
     let mut times: Vec<Duration> = (0..plan.kills)
         .map(|_| Duration::from_secs_f64(rng.f64() * writing * 0.95))
         .collect();
     times.sort_unstable_by(|a, b| b.cmp(a));
     times
+}
+
+/// A count to calculate with; exact up to four thousand million.
+pub(super) fn count(number: usize) -> f64 {
+    u32::try_from(number).map_or(f64::MAX, f64::from)
 }
 
 async fn until(started: Instant, time: Option<Duration>) {

@@ -162,7 +162,7 @@ pub(super) fn read_policy(section: &Section<'_>, base: &Policy) -> Policy {
             .unwrap_or(base.recheck_before_reply),
         first_retry_wait: section
             .get(&FIRST_RETRY_WAIT, |text| {
-                let sane = Duration::from_millis(10)..=Duration::from_secs(60);
+                let sane = Duration::from_millis(10)..=Duration::from_mins(1);
                 parse_duration(text).filter(|wait| sane.contains(wait))
             })
             .unwrap_or(base.first_retry_wait),

@@ -90,7 +90,7 @@ async fn trace(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let (status, took_ms) = (response.status().as_u16(), started.elapsed().as_millis());
     let request_id_text = request_id.to_str().unwrap_or_default();
-    tracing::debug!(%method, route, status, %took_ms, request_id = request_id_text, "request answered");
+    tracing::debug!(%method, route, status, took_ms, request_id = request_id_text, "request answered");
     response.headers_mut().insert(REQUEST_ID, request_id);
     response
 }

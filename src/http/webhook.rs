@@ -44,6 +44,7 @@ impl FromRequestParts<Arc<State>> for Authenticated {
             tracing::warn!(
                 "a webhook with a missing or unknown identifier or wrong credentials was refused"
             );
+            state.metrics.unauthorized_webhook();
             Problem::unauthorized()
         })
     }

@@ -32,6 +32,8 @@ pub enum WebhookResult {
     Failed,
     /// Not a webhook at all.
     Malformed,
+    /// Its identifier or credentials are missing or wrong.
+    Unauthorized,
 }
 
 impl WebhookResult {
@@ -43,6 +45,7 @@ impl WebhookResult {
             Self::Unusable => "unusable",
             Self::Failed => "failed",
             Self::Malformed => "malformed",
+            Self::Unauthorized => "unauthorized",
         }
     }
 }
@@ -245,6 +248,16 @@ impl Metrics {
         };
         self.webhooks.get_or_create(&labels).inc();
         self.webhook_duration.observe(took.as_secs_f64());
+    }
+
+    /// Counts a delivery that belongs to no account, or does not prove it.
+    pub fn unauthorized_webhook(&self) {
+        self.webhook(
+            &AccountName::new("unknown"),
+            "other",
+            WebhookResult::Unauthorized,
+            Duration::ZERO,
+        );
     }
 
     /// Counts the end of a turn that began `took` ago.

@@ -161,7 +161,7 @@ async fn a_move_that_gladly_refuses_is_a_dead_letter_that_can_be_retried() {
     let letters = store.dead_letters().await.unwrap();
     assert_eq!(letters.len(), 1);
     let now = jiff::Timestamp::now();
-    let deadline_at = gladly_relay::clock::later(now, Duration::from_secs(60));
+    let deadline_at = gladly_relay::clock::later(now, Duration::from_mins(1));
     assert!(
         store
             .retry_dead_letter(letters[0].id, now, deadline_at)

@@ -1,15 +1,22 @@
 //! The tests of the whole: the real relay over real sockets against the
 //! simulators. One binary, one file per promise.
-#![expect(clippy::unwrap_used, reason = "a failed setup fails the test")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a failed setup fails the test"
+)]
 
 mod support;
 
 mod answer;
 mod anywhere;
+mod breaker;
 mod cli;
 mod decisions;
 mod demo;
 mod handoff;
+mod pace;
+mod privacy;
 mod readme;
 mod restart;
 mod thread;

@@ -51,9 +51,9 @@ fn hold(relay: &TestRelay, number: u32, after_effect: bool, gleen: bool) -> Hold
         what,
     };
     if gleen {
-        relay.gleen.fault(fault)
+        relay.gleen.fault(fault);
     } else {
-        relay.gladly.fault(fault)
+        relay.gladly.fault(fault);
     }
     hold
 }

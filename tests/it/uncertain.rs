@@ -169,7 +169,7 @@ async fn after_a_day_without_gladly_a_person_must_look() {
     let conversation = relay.conversation();
     relay.says(&conversation, "hello");
     relay.running().store.put_off(1).await;
-    relay.clock.advance(Duration::from_secs(25 * 3600));
+    relay.clock.advance(Duration::from_hours(25));
     let outcome = relay.next_outcome().await;
     assert!(matches!(outcome, Outcome::Dead(_)), "{outcome:?}");
     assert!(

@@ -1,5 +1,6 @@
 -- The journal and everything a turn needs to be taken up again after a crash.
--- Times are milliseconds since 1970 UTC. Columns that hold anybody's words are
+-- Times are milliseconds since 1970 UTC unless their name says otherwise.
+-- Columns that hold anybody's words are
 -- erased when the turn ends: messages.content, turns.answer, parts.body,
 -- parts.body_plain.
 
@@ -24,9 +25,13 @@ CREATE TABLE conversations (
     -- 'open', 'closed' or 'unclear' (changed, but not said to what).
     status          TEXT,
     status_at       INTEGER,
+    -- Gleen's thread, and when the last message that it answers was written.
     thread_id       TEXT,
-    -- Closings seen. A turn remembers it, so that the thread of an answer that
-    -- comes after a closing is not kept.
+    thread_at       INTEGER,
+    -- The latest closing. It ends threads of messages written before it,
+    -- whichever of the two the relay hears of first.
+    closed_at       INTEGER,
+    -- Closings seen: `max_turns` counts the turns of one epoch.
     epoch           INTEGER NOT NULL DEFAULT 0,
     handed_off_at   INTEGER,
     merged_into     TEXT,
@@ -73,7 +78,8 @@ CREATE TABLE messages (
     account         TEXT    NOT NULL,
     item_id         TEXT    NOT NULL,
     conversation_id TEXT    NOT NULL,
-    occurred_at     INTEGER NOT NULL,
+    -- Microseconds: the order of a burst, as finely as Gladly tells it.
+    occurred_at_us  INTEGER NOT NULL,
     received_at     INTEGER NOT NULL,
     deadline_at     INTEGER NOT NULL,
     turn_id         INTEGER REFERENCES turns (id),

@@ -16,7 +16,6 @@ struct Owned {
     id: TurnId,
     account: AccountName,
     conversation_id: ConversationId,
-    epoch: i64,
 }
 
 pub(super) async fn apply(
@@ -68,7 +67,7 @@ async fn prove_lease(
     owner: &str,
 ) -> Result<Owned, StoreError> {
     let row = sqlx::query(
-        "SELECT account, conversation_id, epoch FROM turns WHERE id = ? AND lease_owner = ? AND outcome IS NULL",
+        "SELECT account, conversation_id FROM turns WHERE id = ? AND lease_owner = ? AND outcome IS NULL",
     )
     .bind(turn.0)
     .bind(owner)
@@ -81,7 +80,6 @@ async fn prove_lease(
         account: AccountName::new(row.try_get(0)?),
         conversation_id: ConversationId::parse(&conversation_id)
             .map_err(|error| StoreError::Unavailable(error.to_string()))?,
-        epoch: row.try_get(2)?,
     })
 }
 
@@ -128,19 +126,25 @@ async fn gathered(
     go_on(connection, turn, Step::Ask).await
 }
 
+/// A thread whose messages were written before the conversation closed is
+/// forgotten already.
 async fn keep_thread(
     connection: &mut SqliteConnection,
     turn: &Owned,
     thread: ThreadId,
 ) -> Result<(), StoreError> {
     let conversation = surviving(connection, &turn.account, &turn.conversation_id).await?;
-    sqlx::query("UPDATE conversations SET thread_id = ? WHERE account = ? AND conversation_id = ? AND epoch = ?")
-        .bind(thread.0)
-        .bind(turn.account.as_str())
-        .bind(conversation.as_str())
-        .bind(turn.epoch)
-        .execute(connection)
-        .await?;
+    sqlx::query(
+        "UPDATE conversations SET thread_id = ?1, thread_at = last.at
+         FROM (SELECT max(occurred_at_us) / 1000 AS at FROM messages WHERE turn_id = ?2) AS last
+         WHERE account = ?3 AND conversation_id = ?4 AND (closed_at IS NULL OR closed_at < last.at)",
+    )
+    .bind(thread.0)
+    .bind(turn.id.0)
+    .bind(turn.account.as_str())
+    .bind(conversation.as_str())
+    .execute(connection)
+    .await?;
     Ok(())
 }
 

@@ -187,14 +187,14 @@ async fn load_messages(
     connection: &mut SqliteConnection,
     turn: TurnId,
 ) -> Result<Vec<Message>, StoreError> {
-    let rows = sqlx::query("SELECT item_id, occurred_at, content FROM messages WHERE turn_id = ? ORDER BY occurred_at, id")
+    let rows = sqlx::query("SELECT item_id, occurred_at_us, content FROM messages WHERE turn_id = ? ORDER BY occurred_at_us, id")
         .bind(turn.0)
         .fetch_all(connection)
         .await?;
     let message = |row: &SqliteRow| {
         Ok(Message {
             item_id: parsed(row, "item_id", |text| ItemId::parse(text).ok())?,
-            occurred_at: timestamp(row.try_get("occurred_at")?)?,
+            occurred_at: timestamp(row.try_get::<i64, _>("occurred_at_us")? / 1_000)?,
             content: row.try_get("content")?,
         })
     };
@@ -264,7 +264,6 @@ pub(super) async fn load_known(
             .map(|(value, at)| AsOf { value, at }),
         handed_off_at: time("handed_off_at")?,
         thread_id: text("thread_id")?.map(ThreadId),
-        epoch: row.try_get("epoch")?,
         merged_into,
         locale: text("locale")?,
     })

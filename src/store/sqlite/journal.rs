@@ -143,7 +143,6 @@ pub(super) async fn set_holder(
     Ok(())
 }
 
-/// A closing also ends the thread: Gleen's memory is the conversation's.
 async fn set_status(
     connection: &mut SqliteConnection,
     account: &AccountName,
@@ -151,16 +150,37 @@ async fn set_status(
     status: Status,
     at: Timestamp,
 ) -> Result<(), StoreError> {
-    let closed = status == Status::Closed;
     sqlx::query(
-        "UPDATE conversations SET
-             epoch = epoch + CASE WHEN ?2 AND status IS NOT 'closed' THEN 1 ELSE 0 END,
-             thread_id = CASE WHEN ?2 THEN NULL ELSE thread_id END,
-             status = ?1, status_at = ?3
-         WHERE account = ?4 AND conversation_id = ?5 AND (status_at IS NULL OR status_at <= ?3)",
+        "UPDATE conversations SET status = ?1, status_at = ?2
+         WHERE account = ?3 AND conversation_id = ?4 AND (status_at IS NULL OR status_at <= ?2)",
     )
     .bind(status.as_str())
-    .bind(closed)
+    .bind(at.as_millisecond())
+    .bind(account.as_str())
+    .bind(conversation.as_str())
+    .execute(&mut *connection)
+    .await?;
+    if status == Status::Closed {
+        close(connection, account, conversation, at).await?;
+    }
+    Ok(())
+}
+
+/// A closing ends the thread: Gleen's memory is the conversation's. It does so
+/// even if a later change of status was heard of first.
+async fn close(
+    connection: &mut SqliteConnection,
+    account: &AccountName,
+    conversation: &ConversationId,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE conversations SET
+             epoch = epoch + 1,
+             closed_at = ?1,
+             thread_id = CASE WHEN thread_at > ?1 THEN thread_id END
+         WHERE account = ?2 AND conversation_id = ?3 AND (closed_at IS NULL OR closed_at < ?1)",
+    )
     .bind(at.as_millisecond())
     .bind(account.as_str())
     .bind(conversation.as_str())
@@ -177,13 +197,13 @@ async fn add_message(
     [occurred_at, received_at, deadline_at]: [Timestamp; 3],
 ) -> Result<Recorded, StoreError> {
     let added = sqlx::query(
-        "INSERT INTO messages (account, item_id, conversation_id, occurred_at, received_at, deadline_at)
+        "INSERT INTO messages (account, item_id, conversation_id, occurred_at_us, received_at, deadline_at)
          VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
     )
     .bind(account.as_str())
     .bind(item.as_str())
     .bind(conversation.as_str())
-    .bind(occurred_at.as_millisecond())
+    .bind(occurred_at.as_microsecond())
     .bind(received_at.as_millisecond())
     .bind(deadline_at.as_millisecond())
     .execute(connection)
@@ -210,6 +230,9 @@ async fn merge(
     let statements: [sqlx::query::Query<'_, Sqlite, _>; 4] = [
         sqlx::query(
             "UPDATE conversations SET
+                 thread_at = CASE WHEN thread_id IS NULL THEN
+                     (SELECT s.thread_at FROM conversations s WHERE s.account = ?1 AND s.conversation_id = ?2)
+                     ELSE thread_at END,
                  thread_id = coalesce(thread_id, (SELECT s.thread_id FROM conversations s WHERE s.account = ?1 AND s.conversation_id = ?2)),
                  epoch = max(epoch, (SELECT s.epoch FROM conversations s WHERE s.account = ?1 AND s.conversation_id = ?2)),
                  merged_into = NULL

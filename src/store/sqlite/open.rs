@@ -6,6 +6,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -68,12 +69,9 @@ pub(super) fn lock(path: &Path) -> Result<File, StoreError> {
 /// then opens it and brings its schema up to date.
 pub(super) async fn open(path: &Path) -> Result<SqliteConnection, StoreError> {
     check_header(path)?;
-    let unusable = |error: sqlx::Error| not_ours(path, error.to_string());
-    let options = options(path).create_if_missing(true);
-    let mut connection = options
-        .connect()
-        .await
-        .map_err(|error| cannot_open(path, error.to_string()))?;
+    create_private(path)?;
+    let unusable = |error: sqlx::Error| unusable(path, &error);
+    let mut connection = options(path).connect().await.map_err(unusable)?;
     let check = sqlx::query("PRAGMA quick_check(1)")
         .fetch_one(&mut connection)
         .await
@@ -82,12 +80,9 @@ pub(super) async fn open(path: &Path) -> Result<SqliteConnection, StoreError> {
     if verdict != "ok" {
         return Err(not_ours(path, format!("damaged: {verdict}")));
     }
-    migrate(&mut connection)
-        .await
-        .map_err(|error| cannot_open(path, error.to_string()))?;
-    sqlx::query("PRAGMA journal_mode = WAL")
-        .execute(&mut connection)
-        .await?;
+    migrate(&mut connection).await.map_err(unusable)?;
+    let wal = sqlx::query("PRAGMA journal_mode = WAL");
+    wal.execute(&mut connection).await.map_err(unusable)?;
     Ok(connection)
 }
 
@@ -114,16 +109,25 @@ async fn migrate(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
     transaction.commit().await
 }
 
+/// Makes the file if there is none, for nobody else to read: it holds
+/// customers' words while turns run. SQLite gives its other files the same mode.
+fn create_private(path: &Path) -> Result<(), StoreError> {
+    let mut options = OpenOptions::new();
+    let created = options.create(true).append(true).mode(0o600).open(path);
+    created
+        .map(drop)
+        .map_err(|error| cannot_open(path, error.to_string()))
+}
+
 fn check_header(path: &Path) -> Result<(), StoreError> {
-    let mut header = Vec::new();
-    match File::open(path) {
+    let io_error = |error: std::io::Error| cannot_open(path, error.to_string());
+    let file = match File::open(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(cannot_open(path, error.to_string())),
-        Ok(file) => file
-            .take(100)
-            .read_to_end(&mut header)
-            .map_err(|error| cannot_open(path, error.to_string()))?,
+        opened => opened.map_err(io_error)?,
     };
+    let length = file.metadata().map_err(io_error)?.len();
+    let mut header = Vec::new();
+    file.take(100).read_to_end(&mut header).map_err(io_error)?;
     // A rollback journal means that a crash interrupted the first migration;
     // SQLite undoes it, and until then the header may be half of each.
     if header.is_empty() || beside(path, "-journal").exists() {
@@ -136,10 +140,17 @@ fn check_header(path: &Path) -> Result<(), StoreError> {
     ) else {
         return Err(not_ours(path, "it is not an SQLite file".to_owned()));
     };
-    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
     if application != APPLICATION_ID {
         return Err(not_ours(path, "it belongs to another program".to_owned()));
     }
+    // With a write-ahead log, SQLite itself mends the end of the file.
+    let logged = beside(path, "-wal")
+        .metadata()
+        .is_ok_and(|wal| wal.len() > 0);
+    if !logged && length % page_size(&header) != 0 {
+        return Err(not_ours(path, "it is cut short".to_owned()));
+    }
+    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
     if i64::from(version) > known {
         return Err(StoreError::Newer {
             path: path.to_owned(),
@@ -148,6 +159,15 @@ fn check_header(path: &Path) -> Result<(), StoreError> {
         });
     }
     Ok(())
+}
+
+/// In bytes; 1 stands for 65,536, which does not fit.
+fn page_size(header: &[u8]) -> u64 {
+    match header.get(16..18) {
+        Some(&[0, 1]) => 65_536,
+        Some(&[high, low]) if [high, low] != [0, 0] => u16::from_be_bytes([high, low]).into(),
+        _ => 512,
+    }
 }
 
 fn number_at(header: &[u8], offset: usize) -> Option<u32> {
@@ -159,6 +179,21 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)
+}
+
+/// What to tell of an error while opening: a file that SQLite calls damaged or
+/// no database, or one that can't be reached.
+fn unusable(path: &Path, error: &sqlx::Error) -> StoreError {
+    let what = error.to_string();
+    // SQLITE_CORRUPT and SQLITE_NOTADB (sqlite.org, "Result Codes").
+    let code = error
+        .as_database_error()
+        .and_then(sqlx::error::DatabaseError::code);
+    if code.is_some_and(|code| code == "11" || code == "26") {
+        not_ours(path, what)
+    } else {
+        cannot_open(path, what)
+    }
 }
 
 fn cannot_open(path: &Path, what: String) -> StoreError {

@@ -184,7 +184,7 @@ fn a_long_message_and_a_long_answer_are_cut_and_marked() {
         at: "now",
     });
     assert_eq!(note.matches("word").count(), 400);
-    assert_eq!(note.matches("reply").count(), 1_000 + 83);
+    assert_eq!(note.matches("reply").count(), 3_333 + 83);
     assert_eq!(note.matches(" … <em>(shortened)</em>").count(), 3);
     assert_eq!(note.matches("xxx, ").count(), 20);
 }

@@ -8,12 +8,12 @@ mod relay;
 use std::future::Future;
 use std::time::Duration;
 
-pub use observed::{Observed, Recorded};
-pub use process::RelayProcess;
-pub use relay::{IDENTIFIER, Setup, TestRelay};
+pub(crate) use observed::Observed;
+pub(crate) use process::RelayProcess;
+pub(crate) use relay::{Setup, TestRelay};
 
 /// Waits for what must happen; a test that would hang fails instead.
-pub async fn soon<T>(work: impl Future<Output = T>) -> T {
+pub(crate) async fn soon<T>(work: impl Future<Output = T>) -> T {
     let limit = Duration::from_secs(30);
     tokio::time::timeout(limit, work)
         .await

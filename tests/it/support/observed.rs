@@ -7,19 +7,18 @@ use gladly_relay::conversation::{Holder, Known, Status};
 use gladly_relay::id::{AccountName, ConversationId, TurnId};
 use gladly_relay::outcome::Outcome;
 use gladly_relay::store::{
-    Checkpoint, Claim, DeadLetter, DeadLetterId, Delivery, Lease, Sqlite, Store, StoreError,
+    Checkpoint, Claim, DeadLetter, DeadLetterId, Delivery, Lease, Recorded, Sqlite, Store,
+    StoreError,
 };
 use gladly_relay::telemetry::Backlog;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-pub use gladly_relay::store::Recorded;
-
 /// Which write fails, counted from 1.
 type FailAt = Option<(usize, usize)>;
 
 /// The real store, watched.
-pub struct Observed {
+pub(crate) struct Observed {
     inner: Sqlite,
     outcomes: watch::Sender<Vec<Outcome>>,
     retries: watch::Sender<usize>,
@@ -28,7 +27,7 @@ pub struct Observed {
 }
 
 impl Observed {
-    pub fn new(inner: Sqlite) -> Self {
+    pub(crate) fn new(inner: Sqlite) -> Self {
         let (outcomes, _) = watch::channel(Vec::new());
         let (retries, _) = watch::channel(0);
         Self {
@@ -40,19 +39,14 @@ impl Observed {
     }
 
     /// How turns have ended, once so many have.
-    pub async fn outcomes(&self, count: usize) -> Vec<Outcome> {
+    pub(crate) async fn outcomes(&self, count: usize) -> Vec<Outcome> {
         let mut seen = self.outcomes.subscribe();
         let ended = seen.wait_for(|outcomes| outcomes.len() >= count).await;
         ended.expect("the sender lives in self").clone()
     }
 
-    /// How turns have ended so far.
-    pub fn outcomes_so_far(&self) -> Vec<Outcome> {
-        self.outcomes.borrow().clone()
-    }
-
     /// Waits until turns were put off so often.
-    pub async fn put_off(&self, count: usize) {
+    pub(crate) async fn put_off(&self, count: usize) {
         let mut seen = self.retries.subscribe();
         seen.wait_for(|retries| *retries >= count)
             .await
@@ -60,7 +54,7 @@ impl Observed {
     }
 
     /// Makes the checkpoint with this number, from now, fail once.
-    pub fn fail_checkpoint(&self, number: usize) {
+    pub(crate) fn fail_checkpoint(&self, number: usize) {
         *self.fail_at.lock().unwrap_or_else(PoisonError::into_inner) = Some((number, 0));
     }
 

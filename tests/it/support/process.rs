@@ -4,22 +4,25 @@ use std::path::Path;
 use std::process::Stdio;
 
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt, BufReader, Lines};
-use tokio::process::{Child, ChildStdout, Command};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 use super::soon;
 
 /// A relay in a process of its own. Dropping it kills it.
-pub struct RelayProcess {
+pub(crate) struct RelayProcess {
     child: Child,
-    lines: Lines<BufReader<ChildStdout>>,
+    /// Reads all that it logs: a full pipe would hold it.
+    log: JoinHandle<String>,
     /// Where it takes webhooks.
-    pub url: String,
+    pub(crate) url: String,
 }
 
 impl RelayProcess {
     /// Starts `serve` with a configuration file and waits until it serves.
-    pub async fn start(config: &Path) -> Self {
+    pub(crate) async fn start(config: &Path) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_gladly-relay"))
             .arg("serve")
             .arg("--config")
@@ -30,30 +33,44 @@ impl RelayProcess {
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let listen = soon(async {
-            loop {
-                let line = lines.next_line().await.unwrap().expect("the relay serves");
-                let line: Value = serde_json::from_str(&line).unwrap();
-                if line["message"] == "serving" {
-                    return line["listen"].as_str().unwrap().to_owned();
+        let (serving, is_serving) = oneshot::channel();
+        let log = tokio::spawn(async move {
+            let (mut log, mut serving) = (String::new(), Some(serving));
+            while let Ok(Some(line)) = lines.next_line().await {
+                let fields: Value = serde_json::from_str(&line).expect("each line is JSON");
+                if fields["message"] == "serving" {
+                    let listen = fields["listen"].as_str().unwrap().to_owned();
+                    serving
+                        .take()
+                        .expect("it serves once")
+                        .send(listen)
+                        .unwrap();
                 }
+                log.push_str(&line);
+                log.push('\n');
             }
-        })
-        .await;
+            log
+        });
+        let listen = soon(is_serving).await.expect("the relay serves");
         Self {
             child,
-            lines,
+            log,
             url: format!("http://{listen}"),
         }
     }
 
     /// SIGKILL: no warning, no farewell.
-    pub async fn kill(mut self) {
+    pub(crate) async fn kill(mut self) {
         self.child.kill().await.unwrap();
     }
 
     /// SIGTERM, and the exit code.
-    pub async fn terminate(mut self) -> Option<i32> {
+    pub(crate) async fn terminate(self) -> Option<i32> {
+        self.terminate_and_read().await.0
+    }
+
+    /// SIGTERM, the exit code, and all that it has logged.
+    pub(crate) async fn terminate_and_read(mut self) -> (Option<i32>, String) {
         let id = self.child.id().expect("it runs").to_string();
         assert!(
             Command::new("kill")
@@ -63,8 +80,7 @@ impl RelayProcess {
                 .unwrap()
                 .success()
         );
-        // Read on, or a full pipe would hold it.
-        while let Ok(Some(_)) = soon(self.lines.next_line()).await {}
-        soon(self.child.wait()).await.unwrap().code()
+        let status = soon(self.child.wait()).await.unwrap();
+        (status.code(), soon(self.log).await.unwrap())
     }
 }

@@ -23,15 +23,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Observed, soon};
 
-pub const IDENTIFIER: &str = "identifier-of-acme";
+pub(crate) const IDENTIFIER: &str = "identifier-of-acme";
 
 /// The machine's clock, which a test may put forward.
 #[derive(Default)]
-pub struct TestClock(AtomicI64);
+pub(crate) struct TestClock(AtomicI64);
 
 impl TestClock {
     /// Lets time pass at once.
-    pub fn advance(&self, length: Duration) {
+    pub(crate) fn advance(&self, length: Duration) {
         self.0
             .fetch_add(i64::try_from(length.as_millis()).unwrap(), Ordering::SeqCst);
     }
@@ -45,16 +45,16 @@ impl Clock for TestClock {
 }
 
 /// What differs from the usual relay.
-pub struct Setup {
-    pub gladly: GladlyOptions,
-    pub gleen: GleenOptions,
+pub(crate) struct Setup {
+    pub(crate) gladly: GladlyOptions,
+    pub(crate) gleen: GleenOptions,
     /// Lines of `[policy]`.
-    pub policy: String,
+    pub(crate) policy: String,
     /// Lines of `[[account]]`, before its tables.
-    pub account: String,
+    pub(crate) account: String,
     /// Lines of `[account.gladly]` and `[account.gleen]`.
-    pub account_gladly: String,
-    pub account_gleen: String,
+    pub(crate) account_gladly: String,
+    pub(crate) account_gleen: String,
 }
 
 impl Default for Setup {
@@ -83,21 +83,21 @@ impl Default for Setup {
 
 impl Setup {
     /// With these lines in `[policy]`.
-    pub fn policy(lines: &str) -> Self {
+    pub(crate) fn policy(lines: &str) -> Self {
         Self {
             policy: lines.to_owned(),
             ..Self::default()
         }
     }
 
-    pub async fn start(self) -> TestRelay {
+    pub(crate) async fn start(self) -> TestRelay {
         let mut relay = self.start_without_relay().await;
         relay.boot().await;
         relay
     }
 
     /// Only the simulators, for tests that start the relay in their own way.
-    pub async fn start_without_relay(self) -> TestRelay {
+    pub(crate) async fn start_without_relay(self) -> TestRelay {
         let gladly = Gladly::start(self.gladly.clone()).await.unwrap();
         let gleen = Gleen::start(self.gleen.clone()).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
@@ -161,20 +161,20 @@ handoff_pointer = "/handoff"
 }
 
 /// One relay that serves.
-pub struct Running {
-    pub url: String,
-    pub admin_url: String,
-    pub store: Arc<Observed>,
+pub(crate) struct Running {
+    pub(crate) url: String,
+    pub(crate) admin_url: String,
+    pub(crate) store: Arc<Observed>,
     stop: CancellationToken,
     served: JoinHandle<anyhow::Result<()>>,
 }
 
 /// The relay between its simulators.
-pub struct TestRelay {
-    pub gladly: Gladly,
-    pub gleen: Gleen,
-    pub clock: Arc<TestClock>,
-    pub toml: String,
+pub(crate) struct TestRelay {
+    pub(crate) gladly: Gladly,
+    pub(crate) gleen: Gleen,
+    pub(crate) clock: Arc<TestClock>,
+    pub(crate) toml: String,
     running: Option<Running>,
     webhook: Option<String>,
     folder: TempDir,
@@ -182,20 +182,20 @@ pub struct TestRelay {
 
 impl TestRelay {
     /// The usual relay.
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Setup::default().start().await
     }
 
-    pub fn database(&self) -> PathBuf {
+    pub(crate) fn database(&self) -> PathBuf {
         self.folder.path().join("relay.db")
     }
 
-    pub fn running(&self) -> &Running {
+    pub(crate) fn running(&self) -> &Running {
         self.running.as_ref().expect("the relay runs")
     }
 
     /// Starts the relay on the database as it is, and lets Gladly know where.
-    pub async fn boot(&mut self) {
+    pub(crate) async fn boot(&mut self) {
         let file = self.config_file();
         let config = Config::load(Some(&file), &Environment::default()).unwrap();
         let store = Arc::new(Observed::new(Sqlite::open(&config.store).await.unwrap()));
@@ -221,14 +221,14 @@ impl TestRelay {
     }
 
     /// Writes the relay's configuration.
-    pub fn config_file(&self) -> PathBuf {
+    pub(crate) fn config_file(&self) -> PathBuf {
         let file = self.folder.path().join("relay.toml");
         std::fs::write(&file, &self.toml).unwrap();
         file
     }
 
     /// Lets Gladly know where the relay is.
-    pub fn point_webhook_to(&mut self, url: &str) {
+    pub(crate) fn point_webhook_to(&mut self, url: &str) {
         if let Some(webhook) = self.webhook.take() {
             self.gladly.enable_webhook(&webhook, false);
         }
@@ -237,7 +237,7 @@ impl TestRelay {
     }
 
     /// Stops the relay as SIGTERM would.
-    pub async fn stop(&mut self) {
+    pub(crate) async fn stop(&mut self) {
         if let Some(running) = self.running.take() {
             running.stop.cancel();
             soon(running.served).await.unwrap().unwrap();
@@ -245,24 +245,24 @@ impl TestRelay {
     }
 
     /// Stops it and starts it again on the same database.
-    pub async fn restart(&mut self) {
+    pub(crate) async fn restart(&mut self) {
         self.stop().await;
         self.boot().await;
     }
 
     /// A conversation in the AI inbox.
-    pub fn conversation(&self) -> String {
+    pub(crate) fn conversation(&self) -> String {
         self.gladly.add_conversation("Mia")
     }
 
     /// The customer writes in a chat.
-    pub fn says(&self, conversation: &str, text: &str) -> String {
+    pub(crate) fn says(&self, conversation: &str, text: &str) -> String {
         self.gladly
             .customer_says(conversation, &Message::chat(text))
     }
 
     /// A new conversation, one chat message, and how its turn ended.
-    pub async fn outcome_of(&self, text: &str) -> (String, Outcome) {
+    pub(crate) async fn outcome_of(&self, text: &str) -> (String, Outcome) {
         let conversation = self.conversation();
         self.says(&conversation, text);
         let outcome = self.next_outcome().await;
@@ -270,23 +270,23 @@ impl TestRelay {
     }
 
     /// How the first turn that ends from the start ended.
-    pub async fn next_outcome(&self) -> Outcome {
+    pub(crate) async fn next_outcome(&self) -> Outcome {
         self.outcomes(1).await.remove(0)
     }
 
     /// How turns ended since the relay was started, once so many have.
-    pub async fn outcomes(&self, count: usize) -> Vec<Outcome> {
+    pub(crate) async fn outcomes(&self, count: usize) -> Vec<Outcome> {
         soon(self.running().store.outcomes(count)).await
     }
 
-    pub fn view(&self, conversation: &str) -> ConversationView {
+    pub(crate) fn view(&self, conversation: &str) -> ConversationView {
         self.gladly
             .conversation(conversation)
             .expect("the conversation exists")
     }
 
     /// The texts of the bot's replies in a conversation.
-    pub fn replies(&self, conversation: &str) -> Vec<String> {
+    pub(crate) fn replies(&self, conversation: &str) -> Vec<String> {
         let view = self.view(conversation);
         view.replies()
             .iter()
@@ -295,7 +295,7 @@ impl TestRelay {
     }
 
     /// Posts a webhook by hand.
-    pub async fn post(&self, body: impl Into<reqwest::Body>) -> reqwest::Response {
+    pub(crate) async fn post(&self, body: impl Into<reqwest::Body>) -> reqwest::Response {
         let request = reqwest::Client::new()
             .post(format!("{}/webhooks/gladly", self.running().url))
             .header("X-Account-Identifier", IDENTIFIER)
@@ -303,13 +303,13 @@ impl TestRelay {
         soon(request.send()).await.unwrap()
     }
 
-    pub async fn metrics(&self) -> String {
+    pub(crate) async fn metrics(&self) -> String {
         let url = format!("{}/metrics", self.running().admin_url);
         soon(reqwest::get(url)).await.unwrap().text().await.unwrap()
     }
 
     /// Ends the test: no work is left, nobody was called too often.
-    pub async fn finish(mut self) {
+    pub(crate) async fn finish(mut self) {
         let backlog = self
             .running()
             .store

@@ -1,0 +1,61 @@
+//! A Gleen that fails in a row is left alone, and customers get a human at once.
+
+use gladly_relay::outcome::HandoffReason::{BotError, BreakerOpen};
+use gladly_relay::outcome::Outcome;
+use gladly_relay::sim::Outage;
+
+use crate::support::TestRelay;
+
+#[tokio::test]
+async fn after_five_failures_in_a_row_humans_get_everything_at_once() {
+    let relay = TestRelay::start().await;
+    relay.gleen.down(Outage::Status(500));
+    for count in 0..8 {
+        let conversation = relay.conversation();
+        relay.says(&conversation, "hello");
+        let expected = if count < 5 { BotError } else { BreakerOpen };
+        assert_eq!(
+            relay.outcomes(count + 1).await[count],
+            Outcome::HandedOff(expected),
+            "{count}"
+        );
+        assert_eq!(relay.view(&conversation).inbox_id, "human-inbox");
+    }
+    assert_eq!(
+        relay.gleen.requests().len(),
+        5,
+        "it is not asked while the breaker is open"
+    );
+    let metrics = relay.metrics().await;
+    assert!(
+        metrics.contains(r#"gladly_relay_breaker_open{account="acme"} 1"#),
+        "{metrics}"
+    );
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn being_throttled_does_not_open_it() {
+    let relay = TestRelay::start().await;
+    relay.gleen.down(Outage::Status(429));
+    for count in 0..4 {
+        let conversation = relay.conversation();
+        relay.says(&conversation, "hello");
+        assert_eq!(
+            relay.outcomes(count + 1).await[count],
+            Outcome::HandedOff(BotError)
+        );
+    }
+    assert_eq!(
+        relay.gleen.requests().len(),
+        12,
+        "each is asked three times"
+    );
+    assert!(
+        relay
+            .metrics()
+            .await
+            .contains(r#"gladly_relay_breaker_open{account="acme"} 0"#)
+    );
+    relay.finish().await;
+}

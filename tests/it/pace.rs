@@ -1,0 +1,192 @@
+//! Gladly's rate limit is never met, whatever the load; a 429 stops all calls;
+//! one account's flood does not delay another's customers.
+
+use std::time::Duration;
+
+use gladly_relay::outcome::Outcome;
+use gladly_relay::sim::{Gladly, GladlyOptions, Gleen, Message, Operation, What};
+use gladly_relay::store::Store;
+
+use crate::support::{Setup, TestRelay, soon};
+
+fn limited(requests_per_second: u32) -> Setup {
+    let gladly = GladlyOptions {
+        requests_per_second: Some(requests_per_second),
+        ..GladlyOptions::default()
+    };
+    Setup {
+        gladly,
+        account_gladly: format!("requests_per_second = {requests_per_second}"),
+        policy: "answer_deadline = \"10m\"".to_owned(),
+        ..Setup::default()
+    }
+}
+
+#[tokio::test]
+async fn a_flood_of_conversations_never_meets_the_limit() {
+    let relay = limited(20).start().await;
+    let conversations: Vec<String> = (0..30).map(|_| relay.conversation()).collect();
+    for conversation in &conversations {
+        relay.says(conversation, "hello");
+    }
+    let outcomes = relay.outcomes(conversations.len()).await;
+    assert!(
+        outcomes.iter().all(|outcome| *outcome == Outcome::Replied),
+        "{outcomes:?}"
+    );
+    // `finish` asserts that no call was over the limit.
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn a_429_without_cause_is_waited_out_and_costs_nobody_an_answer() {
+    let relay = TestRelay::start().await;
+    for operation in [
+        Operation::GetItem,
+        Operation::GetConversation,
+        Operation::Reply,
+    ] {
+        relay.gladly.spoil_next(operation, What::too_many(1));
+    }
+    let (conversation, outcome) = relay.outcome_of("hello").await;
+    assert_eq!(outcome, Outcome::Replied);
+    assert_eq!(relay.replies(&conversation).len(), 1);
+    assert!(
+        relay
+            .metrics()
+            .await
+            .contains(r#"gladly_relay_upstream_throttled_total{account="acme"} 3"#)
+    );
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn one_accounts_flood_does_not_delay_anothers_customer() {
+    let quiet_gladly = Gladly::start(GladlyOptions {
+        seed: 2,
+        ..GladlyOptions::default()
+    })
+    .await
+    .unwrap();
+    let quiet_gleen = Gleen::start(Setup::default().gleen).await.unwrap();
+    let mut relay = limited(2).start_without_relay().await;
+    relay.toml += &format!(
+        r#"
+[[account]]
+name = "quiet"
+identifier = "quiet"
+[account.gladly]
+url = "{}"
+username = "bot@example.com"
+api_token = "gladly-token"
+ai_inbox_id = "ai-inbox"
+handoff_inbox_id = "human-inbox"
+agent_id = "gleen-bot"
+[account.gleen]
+url = "{}"
+api_key = "gleen-key"
+"#,
+        quiet_gladly.url(),
+        quiet_gleen.url()
+    );
+    relay.boot().await;
+    let held = relay.gladly.hold_next(Operation::GetItem);
+    for _ in 0..200 {
+        let conversation = relay.conversation();
+        relay.says(&conversation, "hello");
+    }
+    soon(held.reached()).await;
+    let conversation = quiet_gladly.add_conversation("Noa");
+    let item =
+        quiet_gladly.customer_message_without_webhook(&conversation, &Message::chat("hello"));
+    let request = reqwest::Client::new()
+        .post(format!("{}/webhooks/gladly", relay.running().url))
+        .header("X-Account-Identifier", "quiet")
+        .body(quiet_gladly.payload_for(&item).to_string());
+    assert_eq!(request.send().await.unwrap().status(), 200);
+    assert_eq!(relay.next_outcome().await, Outcome::Replied);
+    assert_eq!(
+        quiet_gladly
+            .conversation(&conversation)
+            .unwrap()
+            .replies()
+            .len(),
+        1
+    );
+    assert!(
+        relay.gladly.requests_of(Operation::Reply) <= 2,
+        "the flood is not done"
+    );
+    held.release();
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn a_refused_api_user_stops_the_calls_and_everything_is_kept() {
+    let relay = Setup::policy("answer_deadline = \"10m\"").start().await;
+    for _ in 0..2 {
+        relay
+            .gladly
+            .spoil_next(Operation::GetItem, What::status(401));
+    }
+    let conversation = relay.conversation();
+    relay.says(&conversation, "hello");
+    relay.running().store.put_off(1).await;
+    let calls = relay.gladly.requests().len();
+    let other = relay.conversation();
+    relay.says(&other, "hello");
+    relay.running().store.put_off(2).await;
+    assert_eq!(
+        relay.gladly.requests().len(),
+        calls,
+        "nothing is called but the probe"
+    );
+    let backlog = relay
+        .running()
+        .store
+        .backlog(jiff::Timestamp::now())
+        .await
+        .unwrap();
+    assert_eq!(backlog[0].turns, 2, "nothing is given up");
+}
+
+#[tokio::test]
+async fn past_its_deadline_a_conversation_goes_to_a_human_even_while_gladly_is_slow() {
+    let relay = Setup::policy("answer_deadline = \"1s\"").start().await;
+    let held = relay.gladly.hold_next(Operation::GetItem);
+    let (conversation, outcome) = relay.outcome_of("hello").await;
+    assert_eq!(
+        outcome,
+        Outcome::HandedOff(gladly_relay::outcome::HandoffReason::Deadline)
+    );
+    assert_eq!(relay.view(&conversation).inbox_id, "human-inbox");
+    held.release();
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn a_deadline_that_passed_while_the_relay_was_down_is_kept_after_the_start() {
+    let mut relay = Setup::default().start_without_relay().await;
+    relay.toml = relay
+        .toml
+        .replace("shutdown_grace = \"10s\"", "shutdown_grace = \"50ms\"");
+    relay.boot().await;
+    let conversation = relay.conversation();
+    let held = relay.gleen.hold_next(Operation::SendMessage);
+    relay.says(&conversation, "hello");
+    soon(held.reached()).await;
+    relay.stop().await;
+    held.release();
+    relay.clock.advance(Duration::from_mins(2));
+    relay.boot().await;
+    assert_eq!(
+        relay.next_outcome().await,
+        Outcome::HandedOff(gladly_relay::outcome::HandoffReason::Deadline)
+    );
+    assert_eq!(
+        relay.gleen.requests().len(),
+        1,
+        "the bot is not asked again"
+    );
+    relay.finish().await;
+}
