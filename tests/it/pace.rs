@@ -70,7 +70,7 @@ async fn one_accounts_flood_does_not_delay_anothers_customer() {
     .unwrap();
     let quiet_gleen = Gleen::start(Setup::default().gleen).await.unwrap();
     let mut relay = limited(2).start_without_relay().await;
-    relay.toml += &format!(
+    let quiet = format!(
         r#"
 [[account]]
 name = "quiet"
@@ -89,6 +89,7 @@ api_key = "gleen-key"
         quiet_gladly.url(),
         quiet_gleen.url()
     );
+    relay.toml.push_str(&quiet);
     relay.boot().await;
     let held = relay.gladly.hold_next(Operation::GetItem);
     for _ in 0..200 {
