@@ -19,6 +19,8 @@ mod pace;
 mod privacy;
 mod readme;
 mod restart;
+mod soak;
+mod store_failures;
 mod thread;
 mod uncertain;
 mod webhook;

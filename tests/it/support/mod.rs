@@ -12,6 +12,16 @@ pub(crate) use observed::Observed;
 pub(crate) use process::RelayProcess;
 pub(crate) use relay::{Setup, TestRelay};
 
+/// Says that a test needs a program that is not here, and fails where the
+/// environment says that everything is.
+pub(crate) fn skipped(program: &str) {
+    assert!(
+        std::env::var_os("RELAY_TEST_REQUIRE").is_none(),
+        "{program} is required here"
+    );
+    eprintln!("skipped: no {program}");
+}
+
 /// Waits for what must happen; a test that would hang fails instead.
 pub(crate) async fn soon<T>(work: impl Future<Output = T>) -> T {
     let limit = Duration::from_secs(30);

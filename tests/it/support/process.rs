@@ -23,10 +23,22 @@ pub(crate) struct RelayProcess {
 impl RelayProcess {
     /// Starts `serve` with a configuration file and waits until it serves.
     pub(crate) async fn start(config: &Path) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_gladly-relay"))
-            .arg("serve")
-            .arg("--config")
-            .arg(config)
+        let mut serve = Command::new(env!("CARGO_BIN_EXE_gladly-relay"));
+        serve.arg("serve").arg("--config").arg(config);
+        Self::spawn(serve).await
+    }
+
+    /// As [`RelayProcess::start`], but a file that reaches its size limit is an
+    /// error of the write, as a full disk is, and not a signal that kills.
+    pub(crate) async fn start_on_a_small_disk(config: &Path) -> Self {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "trap '' XFSZ; exec \"$0\" serve --config \"$1\""]);
+        shell.arg(env!("CARGO_BIN_EXE_gladly-relay")).arg(config);
+        Self::spawn(shell).await
+    }
+
+    async fn spawn(mut command: Command) -> Self {
+        let mut child = command
             .env_clear()
             .stdout(Stdio::piped())
             .kill_on_drop(true)
@@ -59,6 +71,11 @@ impl RelayProcess {
         }
     }
 
+    /// The process's id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id().expect("it runs")
+    }
+
     /// SIGKILL: no warning, no farewell.
     pub(crate) async fn kill(mut self) {
         self.child.kill().await.unwrap();
@@ -71,7 +88,7 @@ impl RelayProcess {
 
     /// SIGTERM, the exit code, and all that it has logged.
     pub(crate) async fn terminate_and_read(mut self) -> (Option<i32>, String) {
-        let id = self.child.id().expect("it runs").to_string();
+        let id = self.id().to_string();
         assert!(
             Command::new("kill")
                 .args(["-TERM", &id])
