@@ -7,6 +7,8 @@ mod event;
 mod lockout;
 mod model;
 mod pace;
+#[cfg(test)]
+mod tests;
 
 pub use client::{Client, Listed, Permit, ReplyContent};
 pub use error::{GladlyError, Refusal};

@@ -356,3 +356,6 @@ pub fn find_sent(items: &[Seen<'_>], after: &ItemId, taken: &[ItemId]) -> Option
     let fits = |item: &&Seen<'_>| !item.by_customer && item.same_words && !taken.contains(item.id);
     items[start..].iter().find(fits).map(|item| item.id.clone())
 }
+
+#[cfg(test)]
+mod tests;
