@@ -77,6 +77,9 @@ pub async fn serve(
         admin_listen = %listeners.admin.local_addr()?,
         "serving"
     );
+    for account in state.relay.forgotten_accounts().await? {
+        tracing::error!(%account, "the store holds work of an account that is not configured; configure it under this name");
+    }
     let mut servers = JoinSet::new();
     let close = &stopping.claim_no_more;
     servers.spawn(serve_router(

@@ -233,7 +233,7 @@ max_replies_per_hour = 100000
 [[account]]
 name = "bench"
 identifier = "bench"
-max_concurrent_turns = 200
+max_concurrent_questions = 200
 [account.gladly]
 url = "{gladly_url}"
 username = "{username}"

@@ -23,8 +23,9 @@ pub struct AccountConfig {
     /// HTTP Basic credentials that webhooks must also bring, if set.
     /// `ACCOUNT_WEBHOOK_USERNAME`, `ACCOUNT_WEBHOOK_PASSWORD`.
     pub webhook_credentials: Option<WebhookCredentials>,
-    /// Conversations answered side by side. `ACCOUNT_MAX_CONCURRENT_TURNS`.
-    pub max_concurrent_turns: usize,
+    /// Conversations in which the bot thinks side by side.
+    /// `ACCOUNT_MAX_CONCURRENT_QUESTIONS`.
+    pub max_concurrent_questions: usize,
     /// Where its customers write.
     pub gladly: GladlyConfig,
     /// Its bot.
@@ -96,9 +97,9 @@ const WEBHOOK_PASSWORD: Setting = Setting {
     variable: Some("ACCOUNT_WEBHOOK_PASSWORD"),
     write: "the webhook's HTTP Basic password",
 };
-const MAX_CONCURRENT_TURNS: Setting = Setting {
-    key: "max_concurrent_turns",
-    variable: Some("ACCOUNT_MAX_CONCURRENT_TURNS"),
+const MAX_CONCURRENT_QUESTIONS: Setting = Setting {
+    key: "max_concurrent_questions",
+    variable: Some("ACCOUNT_MAX_CONCURRENT_QUESTIONS"),
     write: "a whole number from 1 to 1000",
 };
 const GLADLY_URL: Setting = Setting {
@@ -169,7 +170,7 @@ pub(super) const VARIABLES: [&Setting; 17] = [
     &IDENTIFIER,
     &WEBHOOK_USERNAME,
     &WEBHOOK_PASSWORD,
-    &MAX_CONCURRENT_TURNS,
+    &MAX_CONCURRENT_QUESTIONS,
     &GLADLY_URL,
     &GLADLY_USERNAME,
     &GLADLY_API_TOKEN,
@@ -189,8 +190,8 @@ pub(super) const VARIABLES: [&Setting; 17] = [
 pub(super) fn read_account(section: &Section<'_>, policy: &Policy) -> Option<AccountConfig> {
     let identifiers = section.require_secrets(&IDENTIFIER);
     let webhook_credentials = read_webhook_credentials(section);
-    let max_concurrent_turns = section
-        .get(&MAX_CONCURRENT_TURNS, |text| {
+    let max_concurrent_questions = section
+        .get(&MAX_CONCURRENT_QUESTIONS, |text| {
             text.parse().ok().filter(|limit| (1..=1000).contains(limit))
         })
         .unwrap_or(64);
@@ -204,7 +205,7 @@ pub(super) fn read_account(section: &Section<'_>, policy: &Policy) -> Option<Acc
         name: name.unwrap_or_else(|| default_name(&gladly.url)),
         identifiers,
         webhook_credentials,
-        max_concurrent_turns,
+        max_concurrent_questions,
         gladly,
         gleen: gleen?,
         policy,

@@ -101,7 +101,7 @@ fn variables_alone_make_one_account_with_every_default() {
     assert_eq!(account.identifiers.len(), 1);
     assert_eq!(account.identifiers[0].expose_secret(), "id-1");
     assert!(account.webhook_credentials.is_none());
-    assert_eq!(account.max_concurrent_turns, 64);
+    assert_eq!(account.max_concurrent_questions, 64);
     assert_eq!(account.gladly.url.as_str(), "https://acme.gladly.com/");
     assert_eq!(account.gladly.api_token.expose_secret(), "token");
     assert_eq!(account.gladly.requests_per_second, 10);
@@ -144,7 +144,7 @@ fn every_variable_is_taken() {
         ("ACCOUNT_IDENTIFIER", "new, old"),
         ("ACCOUNT_WEBHOOK_USERNAME", "gladly"),
         ("ACCOUNT_WEBHOOK_PASSWORD", "pass"),
-        ("ACCOUNT_MAX_CONCURRENT_TURNS", "8"),
+        ("ACCOUNT_MAX_CONCURRENT_QUESTIONS", "8"),
         ("GLADLY_REQUESTS_PER_SECOND", "20"),
         ("GLEEN_URL", "https://api.alhena.ai"),
         ("GLEEN_TIMEOUT", "10s"),
@@ -169,7 +169,7 @@ fn every_variable_is_taken() {
     let credentials = account.webhook_credentials.as_ref().unwrap();
     assert_eq!(credentials.username, "gladly");
     assert_eq!(credentials.password.expose_secret(), "pass");
-    assert_eq!(account.max_concurrent_turns, 8);
+    assert_eq!(account.max_concurrent_questions, 8);
     assert_eq!(account.gladly.requests_per_second, 20);
     assert_eq!(account.gleen.url.as_str(), "https://api.alhena.ai/");
     assert_eq!(account.gleen.timeout, Duration::from_secs(10));

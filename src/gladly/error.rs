@@ -8,6 +8,9 @@ use serde_json::Value;
 
 use crate::upstream::{Cut, Effect, retry_after};
 
+/// How long to wait after a call that timed out.
+const AFTER_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// A call to Gladly that did not do what it was for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GladlyError {
@@ -75,12 +78,13 @@ impl std::fmt::Display for Refusal {
 }
 
 impl GladlyError {
-    /// A call that got no answer.
+    /// A call that got no answer. After a timeout Gladly may still be at it, so
+    /// looking for its effect at once could miss it.
     pub(super) fn cut(operation: &'static str, cut: Cut, what: String) -> Self {
         Self::RetryLater {
             operation,
             what,
-            after: None,
+            after: (cut == Cut::Timeout).then_some(AFTER_TIMEOUT),
             effect: cut.effect(),
         }
     }

@@ -52,6 +52,13 @@ impl TurnRun {
             .filter(|_| self.account.policy.detect_language);
         let mut asked = 0;
         loop {
+            // Never closed; and past the deadline nobody waits for it any more.
+            let Ok(_permit) = self
+                .in_time(self.account.question_permits.acquire())
+                .await?
+            else {
+                return Ok(Err(HandoffReason::BotError));
+            };
             if !self.breaker().admit(Instant::now()) {
                 return Ok(Err(HandoffReason::BreakerOpen));
             }

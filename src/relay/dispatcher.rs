@@ -58,7 +58,7 @@ impl Dispatcher {
     /// Starts one turn, or waits until there may be one.
     async fn dispatch_next(&self) {
         // Never closed, so this only ever waits.
-        let Ok(permit) = self.account.permits.clone().acquire_owned().await else {
+        let Ok(permit) = self.account.turn_permits.clone().acquire_owned().await else {
             return;
         };
         // Interest first: what is journaled after the query wakes us.
@@ -165,6 +165,18 @@ fn after_stop(run: &TurnRun, stop: Stop) -> Checkpoint {
     let now = run.shared.clock.now();
     let (after, why) = match stop {
         Stop::Retry { after, why } => (after, why),
+        // No failure of this turn either, and no reason to ever give it up.
+        Stop::Unauthorised { after, why } => {
+            tracing::warn!(
+                step = run.turn.step.as_str(),
+                why,
+                "the turn waits until Gladly accepts the API user"
+            );
+            return Checkpoint::Retry {
+                at: run.bounded(later(now, after), now),
+                failed: false,
+            };
+        }
         // Not a failure of this turn: whoever claims it next goes on.
         Stop::Store(error) => {
             tracing::error!(%error, "the turn's progress could not be stored");
@@ -197,11 +209,7 @@ fn after_stop(run: &TurnRun, stop: Stop) -> Checkpoint {
         now,
     ) {
         NextTry::At(at) => {
-            let at = if run.may_give_up() {
-                at.min(turn.deadline_at.max(now))
-            } else {
-                at
-            };
+            let at = run.bounded(at, now);
             let in_ms = u64::try_from(time_until(at, now).as_millis()).unwrap_or(u64::MAX);
             tracing::warn!(
                 step = turn.step.as_str(),

@@ -38,6 +38,10 @@ use breaker::Breaker;
 use lanes::Lanes;
 use policy::Bot;
 
+/// The most turns of one account that run at once. Those that only wait for
+/// Gleen don't keep others from being handed off in time.
+const RUNNING_TURNS: usize = 1_000;
+
 /// All accounts' turns in this process.
 pub struct Relay {
     accounts: BTreeMap<AccountName, Arc<Account>>,
@@ -67,8 +71,10 @@ struct Account {
     breaker: Mutex<Breaker>,
     /// Told when a message has been journaled or a lane became free.
     wake: Notify,
-    /// One permit per turn that may run.
-    permits: Arc<Semaphore>,
+    /// One permit per turn that may run: a bound for memory, not a limit to feel.
+    turn_permits: Arc<Semaphore>,
+    /// One permit per question that may be put to Gleen at the same time.
+    question_permits: Semaphore,
 }
 
 /// How a running relay is told to stop, and seen to have stopped.
@@ -181,6 +187,16 @@ impl Relay {
         Ok(self.accounts.keys().map(of_account).collect())
     }
 
+    /// Accounts that have something in the store but are not configured, as
+    /// after a renaming: nobody works on what they left.
+    pub async fn forgotten_accounts(&self) -> Result<Vec<AccountName>, StoreError> {
+        let found = self.shared.store.backlog(self.shared.clock.now()).await?;
+        let names = found.into_iter().map(|backlog| backlog.account);
+        Ok(names
+            .filter(|name| !self.accounts.contains_key(name))
+            .collect())
+    }
+
     /// The turns that are running, for the log of a stop that cut them short.
     pub fn running(&self) -> Vec<String> {
         self.shared.lanes.names()
@@ -205,7 +221,8 @@ impl Account {
             gleen: gleen::Client::new(&config.name, &config.gleen, metrics.clone())?,
             breaker: Mutex::default(),
             wake: Notify::new(),
-            permits: Arc::new(Semaphore::new(config.max_concurrent_turns)),
+            turn_permits: Arc::new(Semaphore::new(RUNNING_TURNS)),
+            question_permits: Semaphore::new(config.max_concurrent_questions),
         })
     }
 }

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use super::policy::{self, Gathered};
 use super::{Account, Shared};
+use jiff::Timestamp;
+
 use crate::clock::time_until;
 use crate::conversation::{AsOf, Holder, Known};
 use crate::gladly::{GladlyError, Precedence};
@@ -62,6 +64,8 @@ pub(super) enum Stop {
         after: Option<Duration>,
         why: String,
     },
+    /// Gladly refuses the API user; the next probe may go after this time.
+    Unauthorised { after: Duration, why: String },
     /// It failed; no further try helps.
     Dead(String),
     /// Its progress could not be stored.
@@ -80,10 +84,7 @@ impl From<GladlyError> for Stop {
         let why = error.to_string();
         match error {
             GladlyError::RetryLater { after, .. } => Self::Retry { after, why },
-            GladlyError::Unauthorised { after, .. } => Self::Retry {
-                after: Some(after),
-                why,
-            },
+            GladlyError::Unauthorised { after, .. } => Self::Unauthorised { after, why },
             GladlyError::NotFound { .. } => Self::Retry { after: None, why },
             GladlyError::Refused { .. } => Self::Dead(why),
         }
@@ -183,6 +184,16 @@ impl TurnRun {
             Step::Gather | Step::Ask => true,
             Step::Deliver => !reply_begun(),
             Step::HandOff => false,
+        }
+    }
+
+    /// When to go on instead of at `at`: at the deadline if that comes first and
+    /// still counts.
+    pub(super) fn bounded(&self, at: Timestamp, now: Timestamp) -> Timestamp {
+        if self.may_give_up() {
+            at.min(self.turn.deadline_at.max(now))
+        } else {
+            at
         }
     }
 

@@ -66,6 +66,8 @@ async fn the_database_holds_no_words_once_a_turn_has_ended() {
 async fn what_is_older_than_the_retention_is_deleted() {
     let relay = TestRelay::start().await;
     let (conversation, _) = relay.outcome_of("hello").await;
+    // The reply assigned it, of which a webhook tells.
+    soon(relay.gladly.wait_for(|world| world.undelivered() == 0)).await;
     assert!(!files_with(&relay, &conversation).is_empty());
     let later = jiff::Timestamp::now() + Duration::from_hours(192);
     relay.running().store.purge(later).await.unwrap();

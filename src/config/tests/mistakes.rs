@@ -29,7 +29,7 @@ fn all_wrong_values_are_said_at_once_each_with_its_variable() {
         ("RELAY_RETENTION", "1h"),
         ("RELAY_ANSWER_DEADLINE", "10ms"),
         ("ACCOUNT_NAME", "a b"),
-        ("ACCOUNT_MAX_CONCURRENT_TURNS", "0"),
+        ("ACCOUNT_MAX_CONCURRENT_QUESTIONS", "0"),
         ("GLADLY_URL", "http://acme.gladly.com"),
         ("GLADLY_AI_INBOX_ID", "a/b"),
         ("GLADLY_HANDOFF_INBOX_ID", "a b"),

@@ -14,6 +14,10 @@ pub(crate) use relay::{Setup, TestRelay};
 
 /// Says that a test needs a program that is not here, and fails where the
 /// environment says that everything is.
+#[expect(
+    clippy::print_stderr,
+    reason = "what a test run leaves out must be seen"
+)]
 pub(crate) fn skipped(program: &str) {
     assert!(
         std::env::var_os("RELAY_TEST_REQUIRE").is_none(),
