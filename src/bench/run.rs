@@ -229,6 +229,7 @@ store = "sqlite://{store}"
 [policy]
 answer_deadline = "{deadline}s"
 first_retry_wait = "100ms"
+settle_time = "500ms"
 max_replies_per_hour = 100000
 [[account]]
 name = "bench"

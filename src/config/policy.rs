@@ -41,6 +41,9 @@ pub struct Policy {
     pub recheck_before_reply: bool,
     /// The first wait after Gladly or Gleen failed; doubled each further time.
     pub first_retry_wait: Duration,
+    /// How long a reply of unknown fate may take to show in the conversation.
+    /// Only after that is one that does not show sent again.
+    pub settle_time: Duration,
     /// The longest question that is asked, in characters.
     pub max_question_length: usize,
     /// Tell Gleen the customer's language when it can be told with confidence.
@@ -61,6 +64,7 @@ impl Default for Policy {
             attachments: Attachments::Ask,
             recheck_before_reply: true,
             first_retry_wait: Duration::from_millis(500),
+            settle_time: Duration::from_secs(20),
             max_question_length: 8_000,
             detect_language: true,
         }
@@ -117,6 +121,11 @@ const FIRST_RETRY_WAIT: Setting = Setting {
     variable: None,
     write: "a duration from 10ms to 1m, such as 500ms",
 };
+const SETTLE_TIME: Setting = Setting {
+    key: "settle_time",
+    variable: None,
+    write: "a duration from 10ms to 10m, such as 20s",
+};
 const MAX_QUESTION_LENGTH: Setting = Setting {
     key: "max_question_length",
     variable: None,
@@ -166,6 +175,12 @@ pub(super) fn read_policy(section: &Section<'_>, base: &Policy) -> Policy {
                 parse_duration(text).filter(|wait| sane.contains(wait))
             })
             .unwrap_or(base.first_retry_wait),
+        settle_time: section
+            .get(&SETTLE_TIME, |text| {
+                let sane = Duration::from_millis(10)..=Duration::from_mins(10);
+                parse_duration(text).filter(|time| sane.contains(time))
+            })
+            .unwrap_or(base.settle_time),
         max_question_length: section
             .get(&MAX_QUESTION_LENGTH, |text| {
                 text.parse().ok().filter(|length| *length >= 100)

@@ -106,14 +106,17 @@ impl Client {
     /// # Errors
     /// [`GladlyError::Unauthorised`] at once while the credentials are refused.
     pub async fn permit(&self, precedence: Precedence) -> Result<Permit, GladlyError> {
-        self.pace.wait(precedence).await;
-        match self.lockout.enter(Instant::now()) {
-            Ok(()) => Ok(Permit(())),
-            Err(after) => Err(GladlyError::Unauthorised {
-                operation: "permit",
-                after,
-            }),
+        let refused = |after| GladlyError::Unauthorised {
+            operation: "permit",
+            after,
+        };
+        // Before the wait, so that those who may not call don't use up the rate.
+        if let Some(after) = self.lockout.closed(Instant::now()) {
+            return Err(refused(after));
         }
+        self.pace.wait(precedence).await;
+        self.lockout.enter(Instant::now()).map_err(refused)?;
+        Ok(Permit(()))
     }
 
     /// `GET /conversation-items/{id}`.
@@ -285,7 +288,7 @@ impl Client {
                 headers,
                 body,
             }),
-            401 | 403 => {
+            401 | 403 if locks_out(status, operation) => {
                 let after = self.lockout.wait(Instant::now());
                 Err(GladlyError::Unauthorised { operation, after })
             }
@@ -303,7 +306,7 @@ impl Client {
                 number(headers, &RATE_REMAINING),
             );
         }
-        if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+        if locks_out(status, operation) {
             if self.lockout.refused(Instant::now()) {
                 tracing::error!(
                     account = %self.account, operation, status = status.as_u16(),
@@ -311,10 +314,22 @@ impl Client {
                      check GLADLY_USERNAME, GLADLY_API_TOKEN and the user's roles"
                 );
             }
-        } else if status.is_success() && self.lockout.accepted() {
+        } else if proves_access(status) && self.lockout.accepted() {
             tracing::info!(account = %self.account, operation, "Gladly accepts the API user again");
         }
     }
+}
+
+/// Whether an answer means that the API user is refused altogether. A 403 to
+/// what a handoff can do without is about that call alone.
+fn locks_out(status: StatusCode, operation: &str) -> bool {
+    let optional = matches!(operation, "note" | "add_topic" | "list_items");
+    status == StatusCode::UNAUTHORIZED || (status == StatusCode::FORBIDDEN && !optional)
+}
+
+/// Whether an answer came from behind Gladly's authentication.
+fn proves_access(status: StatusCode) -> bool {
+    status.is_success() || matches!(status, StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND)
 }
 
 /// A reply's `content` (Gladly API description, "Reply to conversation item").

@@ -116,8 +116,11 @@ impl GladlyError {
         match status.as_u16() {
             // Nothing was done: the limiter, or the gate before it, answered.
             429 => later(Effect::None),
-            408 | 425 | 500..=599 => later(Effect::Unknown),
-            404 | 410 | 300..=399 => Self::NotFound { operation },
+            // 301: merged into another. Gladly's own 404 is JSON; any other page is
+            // something in between, as is any other redirect.
+            301 | 410 => Self::NotFound { operation },
+            404 if body.is_empty() || is_json(body) => Self::NotFound { operation },
+            300..=399 | 404 | 408 | 425 | 500..=599 => later(Effect::Unknown),
             _ => Self::refused(operation, status, body),
         }
     }
@@ -145,6 +148,10 @@ impl GladlyError {
             codes: codes.join(", "),
         }
     }
+}
+
+fn is_json(body: &[u8]) -> bool {
+    serde_json::from_slice::<Value>(body).is_ok()
 }
 
 fn refusal(error: &Value) -> Refusal {

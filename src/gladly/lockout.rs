@@ -28,6 +28,14 @@ impl Lockout {
         }
     }
 
+    /// How long calls are still kept back; none if one may try.
+    pub(super) fn closed(&self, now: Instant) -> Option<Duration> {
+        let closed_until = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        closed_until
+            .filter(|until| now < *until)
+            .map(|until| until - now)
+    }
+
     /// Notes a refusal. True if it is the first.
     pub(super) fn refused(&self, now: Instant) -> bool {
         let mut closed_until = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -34,6 +34,8 @@ pub enum Precedence {
 #[derive(Debug)]
 pub struct Window {
     limit: u32,
+    /// The limit by Gladly's own word, if it has said.
+    seen_limit: Option<u32>,
     sent: VecDeque<Instant>,
     /// What others seem to use of the limit, until when that is believed.
     others: (u32, Option<Instant>),
@@ -46,6 +48,7 @@ impl Window {
     pub fn new(limit: u32) -> Self {
         Self {
             limit,
+            seen_limit: None,
             sent: VecDeque::new(),
             others: (0, None),
             stopped_until: None,
@@ -81,6 +84,7 @@ impl Window {
         let (Some(limit), Some(remaining)) = (limit, remaining) else {
             return;
         };
+        self.seen_limit = Some(limit);
         let second = Duration::from_secs(1);
         let ours = self
             .sent
@@ -95,8 +99,13 @@ impl Window {
     /// Stops all calls after a 429, the longer the more of them come in a row.
     /// `jitter` is from 0 to 1.
     pub fn throttle(&mut self, retry_after: Option<Duration>, jitter: f64, now: Instant) {
-        let doubled = Duration::from_secs(1) * 2_u32.pow(self.throttled_in_a_row.min(5));
-        self.throttled_in_a_row = self.throttled_in_a_row.saturating_add(1);
+        // Calls that were under way when the first was refused tell nothing new.
+        let stopped = self.stopped_until.is_some_and(|until| now < until);
+        if !stopped {
+            self.throttled_in_a_row = self.throttled_in_a_row.saturating_add(1);
+        }
+        let doublings = self.throttled_in_a_row.saturating_sub(1).min(5);
+        let doubled = Duration::from_secs(1) * 2_u32.pow(doublings);
         let stop = retry_after
             .unwrap_or(doubled)
             .clamp(Duration::from_millis(500), LONGEST_STOP);
@@ -112,9 +121,11 @@ impl Window {
             (others, Some(until)) if now < until => others,
             _ => 0,
         };
-        let head_room = self.limit.div_ceil(10);
-        let capacity = self
-            .limit
+        let limit = self
+            .seen_limit
+            .map_or(self.limit, |seen| self.limit.min(seen));
+        let head_room = limit.div_ceil(10);
+        let capacity = limit
             .saturating_sub(head_room)
             .saturating_sub(others)
             .max(1);
@@ -277,6 +288,13 @@ mod tests {
         let (mut window, start) = (Window::new(10), Instant::now());
         window.throttle(None, 0.0, start);
         assert_eq!(window.admit(start), Err(start + Duration::from_secs(1)));
+        window.throttle(None, 0.0, start);
+        assert_eq!(
+            window.admit(start),
+            Err(start + Duration::from_secs(1)),
+            "the same burst"
+        );
+        let start = start + Duration::from_secs(1);
         window.throttle(None, 0.0, start);
         assert_eq!(window.admit(start), Err(start + Duration::from_secs(2)));
         window.throttle(Some(Duration::from_secs(7)), 0.0, start);

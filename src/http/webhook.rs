@@ -23,6 +23,9 @@ const LARGEST_BODY: usize = 256 * 1024;
 /// Gladly waits 15 s for the answer, so a slower body is of no use to anybody.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Less than what is left of Gladly's 15 s after an ordinary body.
+const STORE_TIMEOUT: Duration = Duration::from_secs(12);
+
 const ACCOUNT_IDENTIFIER: HeaderName = HeaderName::from_static("x-account-identifier");
 
 pub(super) fn router() -> Router<Arc<State>> {
@@ -61,7 +64,12 @@ async fn receive(
     let body = tokio::time::timeout(BODY_TIMEOUT, read(body))
         .await
         .map_err(|_| Problem::too_slow())??;
-    let status = match state.relay.receive(&account, &body).await {
+    let receiving = tokio::time::timeout(STORE_TIMEOUT, state.relay.receive(&account, &body));
+    let received = receiving.await.map_err(|_| {
+        tracing::error!(%account, "a webhook could not be stored in time; Gladly will deliver it again");
+        Problem::unavailable("the event could not be stored in time; deliver it again")
+    })?;
+    let status = match received {
         Ok(Receipt::Accepted) => "accepted",
         Ok(Receipt::Duplicate) => "duplicate",
         Ok(Receipt::Ignored) => "ignored",

@@ -9,11 +9,16 @@ use tokio::time::Instant;
 use super::breaker::Breaker;
 use super::policy::{Decision, MAX_ASKS, Verdict, backoff, decide, judge};
 use super::turn::{Flow, Stop, TurnRun};
+use crate::clock::time_until;
 use crate::gladly::Precedence;
 use crate::gleen::{Answer, GleenError, Question};
+use crate::id::ThreadId;
 use crate::outcome::HandoffReason;
 use crate::store::{Checkpoint, NewPart, PartKind, Step};
 use crate::text::Channel;
+
+/// A healthy Gleen mostly answers within this time.
+const LONG_ENOUGH: Duration = Duration::from_secs(10);
 
 impl TurnRun {
     pub(super) async fn ask(&mut self) -> Result<Flow, Stop> {
@@ -45,56 +50,62 @@ impl TurnRun {
     /// The bot's answer, or why a human is needed instead.
     async fn ask_gleen(&mut self, question: &str) -> Result<Result<Answer, HandoffReason>, Stop> {
         let mut thread_id = self.known.thread_id.clone();
-        let locale = self
-            .known
-            .locale
-            .clone()
-            .filter(|_| self.account.policy.detect_language);
-        let mut asked = 0;
+        let permits = &self.account.question_permits;
+        // Never closed; and past the deadline nobody waits for it any more.
+        let Ok(_permit) = self.in_time(permits.acquire()).await? else {
+            return Ok(Err(HandoffReason::BotError));
+        };
+        let mut failures = 0;
         loop {
-            // Never closed; and past the deadline nobody waits for it any more.
-            let Ok(_permit) = self
-                .in_time(self.account.question_permits.acquire())
-                .await?
-            else {
-                return Ok(Err(HandoffReason::BotError));
-            };
             if !self.breaker().admit(Instant::now()) {
                 return Ok(Err(HandoffReason::BreakerOpen));
             }
-            let question = Question {
-                text: question,
-                thread_id: thread_id.as_ref(),
-                locale: locale.as_deref(),
-            };
-            asked += 1;
-            let error = match self.in_time(self.account.gleen.ask(question)).await {
-                Ok(Ok(answer)) => {
+            let mut answer = self.ask_once(question, thread_id.as_ref()).await?;
+            if let (Err(GleenError::MaybeUnknownThread(_)), Some(_)) = (&answer, thread_id.take()) {
+                answer = self.ask_once(question, None).await?;
+            }
+            let error = match answer {
+                Ok(answer) => {
                     self.gleen_answered();
                     return Ok(Ok(answer));
                 }
-                Ok(Err(error)) => error,
-                Err(stop) => {
-                    // Too late for the customer, but no answer all the same.
-                    self.gleen_failed(&GleenError::Timeout);
-                    return Err(stop);
-                }
+                Err(error) => error,
             };
-            tracing::warn!(%error, asked, "Gleen did not answer");
-            match error {
-                GleenError::MaybeUnknownThread(_) => thread_id = None,
-                ref error => {
-                    self.gleen_failed(error);
-                    if !error.retry_is_safe() || asked >= MAX_ASKS {
-                        return Ok(Err(reason_for(error)));
-                    }
-                    self.in_time(tokio::time::sleep(
-                        self.wait_before_asking_again(error, asked),
-                    ))
-                    .await?;
-                }
+            failures += 1;
+            tracing::warn!(%error, failures, "Gleen did not answer");
+            self.gleen_failed(&error);
+            let wait = self.wait_before_asking_again(&error, failures);
+            let left = time_until(self.turn.deadline_at, self.shared.clock.now());
+            if !error.retry_is_safe() || failures >= MAX_ASKS || wait >= left {
+                return Ok(Err(reason_for(&error)));
             }
+            self.in_time(tokio::time::sleep(wait)).await?;
         }
+    }
+
+    /// Asks once, until the deadline at the longest. A question that had little
+    /// time says nothing about Gleen's health.
+    async fn ask_once(
+        &self,
+        question: &str,
+        thread_id: Option<&ThreadId>,
+    ) -> Result<Result<Answer, GleenError>, Stop> {
+        let locale = self
+            .known
+            .locale
+            .as_deref()
+            .filter(|_| self.account.policy.detect_language);
+        let question = Question {
+            text: question,
+            thread_id,
+            locale,
+        };
+        let started = Instant::now();
+        let answer = self.in_time(self.account.gleen.ask(question)).await;
+        if answer.is_err() && started.elapsed() >= LONG_ENOUGH {
+            self.gleen_failed(&GleenError::Timeout);
+        }
+        answer
     }
 
     async fn take_answer(&mut self, channel: Channel, answer: Answer) -> Result<(), Stop> {
@@ -152,12 +163,12 @@ impl TurnRun {
         }
     }
 
-    fn wait_before_asking_again(&self, error: &GleenError, asked: u32) -> Duration {
+    fn wait_before_asking_again(&self, error: &GleenError, failures: u32) -> Duration {
         let wanted = match error {
             GleenError::NotTaken { after, .. } => after.unwrap_or_default(),
             _ => Duration::ZERO,
         };
-        backoff(&self.account.policy, asked - 1, fastrand::f64()).max(wanted)
+        backoff(&self.account.policy, failures - 1, fastrand::f64()).max(wanted)
     }
 
     fn breaker(&self) -> MutexGuard<'_, Breaker> {

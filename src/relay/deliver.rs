@@ -3,21 +3,29 @@
 //! A part is stored as *sending* before its POST. Whoever finds it so looks in
 //! the conversation first: Gladly's reply call has no idempotency key.
 
-use super::policy::{Seen, find_sent};
+use std::time::Duration;
+
+use super::policy::{Search, Seen, find_sent};
 use super::turn::{Flow, Stop, TurnRun};
-use crate::gladly::{GladlyError, Initiator, Listed, Precedence, Refusal, ReplyContent};
+use crate::clock::{later, time_until};
+use crate::gladly::{GladlyError, Initiator, Item, Listed, Precedence, Refusal, ReplyContent};
 use crate::id::ItemId;
 use crate::outcome::{HandoffReason, SkipReason};
 use crate::store::{PartKind, PartState};
-use crate::text::{self, Channel, Part};
+use crate::text::{self, Channel};
 use crate::upstream::Effect;
+
+/// How long after its deadline a turn tries to find out what became of a reply.
+const UNCLEAR_FOR: Duration = Duration::from_mins(10);
+/// What the agent is told if that can't be found out.
+const UNCLEAR: &str = "It could not be checked whether the answer arrived.";
 
 /// How a part's POST ended.
 pub(super) enum Posted {
     /// It is there.
     Sent,
-    /// The conversation is closed.
-    Closed,
+    /// It was not sent: the conversation is not the bot's any more.
+    NotOurs(SkipReason),
     /// Gladly won't take it.
     Refused(String),
 }
@@ -34,31 +42,30 @@ pub(super) enum Found {
 
 impl TurnRun {
     pub(super) async fn deliver(&mut self) -> Result<Flow, Stop> {
-        let mut rechecked = false;
+        let mut rechecked = !self.account.policy.recheck_before_reply;
         for index in 0..self.turn.parts.len() {
             let part = &self.turn.parts[index];
             if part.part.kind != PartKind::Reply || part.state == PartState::Sent {
                 continue;
             }
             if part.state == PartState::Sending {
-                match self.find(index).await? {
+                match self.find_or_give_up(index).await? {
                     Found::Sent => continue,
                     Found::NotThere => self.mark(index, PartState::Pending, None).await?,
-                    Found::Unclear => {
-                        return self
-                            .refused("It could not be checked whether the answer arrived.")
-                            .await;
-                    }
+                    Found::Unclear => return self.refused(UNCLEAR).await,
                 }
                 // With nothing sent, the deadline counts again.
-                self.in_time(async {}).await?;
+                if self.may_give_up() && self.deadline_has_passed() {
+                    return Err(Stop::Deadline);
+                }
             }
-            if let Err(reason) = self.recheck(&mut rechecked).await? {
-                return Ok(Flow::skipped(reason));
+            if !rechecked && self.whose_now().await?.is_ok() {
+                self.look(Precedence::Settle).await?;
+                rechecked = true;
             }
             match self.post(index).await? {
                 Posted::Sent => {}
-                Posted::Closed => return Ok(Flow::skipped(SkipReason::Closed)),
+                Posted::NotOurs(reason) => return Ok(Flow::skipped(reason)),
                 Posted::Refused(why) => {
                     tracing::error!(why, "Gladly refused the answer");
                     return self.refused("Gladly did not accept the answer.").await;
@@ -79,35 +86,33 @@ impl TurnRun {
         Ok(Flow::GoOn)
     }
 
-    /// Whether the conversation is still the bot's: by what webhooks have told,
-    /// and once a run by looking.
-    async fn recheck(&mut self, rechecked: &mut bool) -> Result<Result<(), SkipReason>, Stop> {
-        self.refresh_known().await?;
-        if self.whose().is_ok()
-            && !*rechecked
-            && (self.account.policy.recheck_before_reply || self.needs_look())
-        {
-            self.look(Precedence::Settle).await?;
-            *rechecked = true;
+    /// [`TurnRun::find`]; but a conversation that can't be listed for long must
+    /// not hold its lane, and so its customer's next messages, for a day.
+    async fn find_or_give_up(&mut self, index: usize) -> Result<Found, Stop> {
+        let given_up_at = later(self.turn.deadline_at, UNCLEAR_FOR);
+        match self.find(index).await {
+            Err(Stop::Retry { .. } | Stop::Dead(_)) if self.shared.clock.now() > given_up_at => {
+                Ok(Found::Unclear)
+            }
+            result => result,
         }
-        Ok(self.whose())
     }
 
-    /// Posts a part. The permit comes first, so that *sending* is not stored
-    /// while the call only waits for its turn.
+    /// Posts a part, if the conversation is still the bot's. The permit comes
+    /// first: while it is waited for, a human may take over, and *sending* is
+    /// not stored of a call that is not made.
     pub(super) async fn post(&mut self, index: usize) -> Result<Posted, Stop> {
-        let permit = self
-            .in_time(self.account.gladly.permit(Precedence::Reply))
-            .await??;
         let Some((item_id, channel)) = self.reply_to() else {
             return Ok(Posted::Refused("no message can be replied to".to_owned()));
         };
+        let permit = self
+            .in_time(self.account.gladly.permit(Precedence::Reply))
+            .await??;
+        if let Err(reason) = self.whose_now().await? {
+            return Ok(Posted::NotOurs(reason));
+        }
         self.mark(index, PartState::Sending, None).await?;
-        let stored = &self.turn.parts[index].part;
-        let part = Part {
-            body: stored.body.clone(),
-            body_plain: stored.body_plain.clone(),
-        };
+        let part = self.turn.parts[index].part.words();
         let content = ReplyContent {
             channel,
             part: &part,
@@ -118,7 +123,7 @@ impl TurnRun {
             Err(GladlyError::Refused {
                 refusal: Refusal::Closed,
                 ..
-            }) => Ok(Posted::Closed),
+            }) => Ok(Posted::NotOurs(SkipReason::Closed)),
             Err(error) => Ok(Posted::Refused(error.to_string())),
         }
     }
@@ -154,41 +159,46 @@ impl TurnRun {
         }
     }
 
-    /// Looks for a part that may have been sent.
+    /// Looks for a part that may have been sent. One that does not show may
+    /// still be on its way, until the settle time has passed.
     pub(super) async fn find(&mut self, index: usize) -> Result<Found, Stop> {
         let id = self.conversation_id();
         let permit = self.account.gladly.permit(Precedence::Settle).await?;
-        let listed = self
-            .account
-            .gladly
-            .items(permit, &id)
-            .await
-            .map_err(|error| self.missing_or(error))?;
+        let looked_at = self.shared.clock.now();
+        let listed = self.account.gladly.items(permit, &id).await;
+        let listed = listed.map_err(|error| self.missing_or(error))?;
         match self.find_in(index, &listed) {
-            Some(item_id) => {
+            Search::Found(item_id) => {
                 tracing::info!(%item_id, "a part of unknown fate was found in the conversation");
                 self.mark(index, PartState::Sent, Some(item_id)).await?;
                 Ok(Found::Sent)
             }
-            None if listed.complete => Ok(Found::NotThere),
-            None => Ok(Found::Unclear),
+            Search::NotThere if listed.complete => {
+                let sent_at = self.turn.parts[index]
+                    .sending_at
+                    .unwrap_or(self.turn.received_at);
+                let settled_at = later(sent_at, self.account.policy.settle_time);
+                let why = "a part of unknown fate may still show".to_owned();
+                match time_until(settled_at, looked_at) {
+                    Duration::ZERO => Ok(Found::NotThere),
+                    left => Err(Stop::Retry {
+                        after: Some(left),
+                        why,
+                    }),
+                }
+            }
+            Search::NotThere | Search::Unclear => Ok(Found::Unclear),
         }
     }
 
-    fn find_in(&self, index: usize, listed: &Listed) -> Option<ItemId> {
-        let stored = &self.turn.parts[index];
-        let part = Part {
-            body: stored.part.body.clone(),
-            body_plain: stored.part.body_plain.clone(),
-        };
-        let is_note = stored.part.kind == PartKind::Note;
-        let seen = |item: &crate::gladly::Item| {
-            let listed_note = item.content.content_type == "CONVERSATION_NOTE";
-            let text = &item.content.text;
-            if is_note {
-                listed_note && text::same_note(&part.body, text)
-            } else {
-                !listed_note && text::same_words(&part, text)
+    fn find_in(&self, index: usize, listed: &Listed) -> Search {
+        let part = &self.turn.parts[index].part;
+        let words = part.words();
+        let same_words = |item: &Item| {
+            let is_note = item.content.content_type == "CONVERSATION_NOTE";
+            match part.kind {
+                PartKind::Note => is_note && text::same_note(&part.body, &item.content.text),
+                _ => !is_note && text::same_words(&words, &item.content.text),
             }
         };
         let seen: Vec<Seen<'_>> = listed
@@ -197,17 +207,25 @@ impl TurnRun {
             .map(|item| Seen {
                 id: &item.id,
                 by_customer: item.initiator == Initiator::Customer,
-                same_words: seen(item),
+                same_words: same_words(item),
             })
             .collect();
-        let mut taken = self.history.own_items.clone();
-        taken.extend(
-            self.turn
-                .parts
-                .iter()
-                .filter_map(|part| part.item_id.clone()),
-        );
-        find_sent(&seen, &self.turn.messages.last()?.item_id, &taken)
+        let own_parts = self
+            .turn
+            .parts
+            .iter()
+            .filter_map(|part| part.item_id.as_ref());
+        let taken: Vec<ItemId> = self
+            .history
+            .own_items
+            .iter()
+            .chain(own_parts)
+            .cloned()
+            .collect();
+        match self.turn.messages.last() {
+            Some(message) => find_sent(&seen, &message.item_id, &taken),
+            None => Search::Unclear,
+        }
     }
 
     /// The latest message that can be replied to, and how.

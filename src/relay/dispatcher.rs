@@ -181,7 +181,7 @@ fn after_stop(run: &TurnRun, stop: Stop) -> Checkpoint {
         Stop::Store(error) => {
             tracing::error!(%error, "the turn's progress could not be stored");
             return Checkpoint::Retry {
-                at: now,
+                at: later(now, run.account.policy.first_retry_wait),
                 failed: false,
             };
         }

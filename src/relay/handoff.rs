@@ -14,7 +14,7 @@ use crate::store::{Checkpoint, NewPart, PartKind, PartState, Step};
 use crate::text::{self, NoteFacts};
 
 /// How often a part that the move can do without is tried.
-const OPTIONAL_TRIES: u32 = 2;
+const OPTIONAL_TRIES: u32 = 3;
 
 impl TurnRun {
     /// Stores that a human is needed, and all that the handoff will write.
@@ -92,15 +92,28 @@ impl TurnRun {
     }
 
     pub(super) async fn hand_off(&mut self) -> Result<Flow, Stop> {
+        if !self
+            .turn
+            .parts
+            .iter()
+            .any(|part| part.part.kind == PartKind::Move)
+        {
+            // A dead letter that an operator retries: its parts are gone.
+            let reason = self
+                .turn
+                .handoff_reason
+                .unwrap_or(HandoffReason::ReplyRejected);
+            self.begin_handoff(reason, None, None).await?;
+        }
         self.refresh_known().await?;
         self.look(Precedence::Settle).await?;
-        if let Some(flow) = self.held_elsewhere() {
-            return Ok(flow);
-        }
         for index in 0..self.turn.parts.len() {
             let part = &self.turn.parts[index];
             if matches!(part.state, PartState::Sent | PartState::Abandoned) {
                 continue;
+            }
+            if let Some(flow) = self.held_elsewhere() {
+                return Ok(flow);
             }
             match part.part.kind {
                 PartKind::Reply => {}
@@ -110,15 +123,14 @@ impl TurnRun {
                 PartKind::Move => return self.move_to_humans(index).await,
             }
         }
-        Err(Stop::Dead("the handoff has no move to make".to_owned()))
+        Ok(self.held_elsewhere().unwrap_or_else(|| self.handed_off()))
     }
 
     /// The end, if the conversation is not the bot's any more.
     fn held_elsewhere(&self) -> Option<Flow> {
         let (holder, status) = (self.known.holder.as_ref()?, self.known.status.as_ref()?);
-        if status.value != Status::Closed
-            && holder.value.inbox_id.as_ref() == Some(&self.account.handoff_inbox_id)
-        {
+        let with_humans = holder.value.inbox_id.as_ref() == Some(&self.account.handoff_inbox_id);
+        if status.value != Status::Closed && with_humans {
             return Some(self.handed_off());
         }
         whose(&self.account.bot, &holder.value, status.value)
@@ -128,8 +140,9 @@ impl TurnRun {
 
     fn handed_off(&self) -> Flow {
         let reason = self.turn.handoff_reason.unwrap_or(HandoffReason::BotError);
+        let inbox_id = Some(self.account.handoff_inbox_id.clone());
         let holder = Holder {
-            inbox_id: Some(self.account.handoff_inbox_id.clone()),
+            inbox_id,
             agent_id: None,
         };
         Flow::End(Ended {
@@ -142,6 +155,7 @@ impl TurnRun {
     async fn write_optional(&mut self, index: usize) -> Result<(), Stop> {
         let part = &self.turn.parts[index];
         let kind = part.part.kind;
+        // Adding a topic twice adds it once, so nobody needs to look for it.
         if part.state == PartState::Sending && kind != PartKind::Topic {
             match self.find(index).await? {
                 Found::Sent => return Ok(()),
@@ -157,30 +171,35 @@ impl TurnRun {
             );
             return self.mark(index, PartState::Abandoned, None).await;
         }
-        match kind {
-            PartKind::Message => match self.post(index).await? {
+        if kind == PartKind::Message {
+            match self.post(index).await? {
                 Posted::Sent => {}
-                Posted::Closed => tracing::warn!("the handoff message met a closed conversation"),
+                // Seen again before the next part.
+                Posted::NotOurs(_) => self.mark(index, PartState::Abandoned, None).await?,
                 Posted::Refused(why) => tracing::warn!(why, "the handoff message was refused"),
-            },
-            _ => self.write_note_or_topic(index).await?,
+            }
+            return Ok(());
         }
-        Ok(())
+        self.write_note_or_topic(index).await
     }
 
     async fn write_note_or_topic(&mut self, index: usize) -> Result<(), Stop> {
         let permit = self.account.gladly.permit(Precedence::Settle).await?;
+        if self.whose_now().await?.is_err() {
+            // Seen again before the next part.
+            return self.mark(index, PartState::Abandoned, None).await;
+        }
         self.mark(index, PartState::Sending, None).await?;
         let id = self.conversation_id();
         let part = &self.turn.parts[index].part;
+        let kind = part.kind.as_str();
         let gladly = &self.account.gladly;
-        let result = match (part.kind, TopicId::parse(&part.body)) {
-            (PartKind::Topic, Ok(topic)) => {
+        let result = match TopicId::parse(&part.body) {
+            Ok(topic) if part.kind == PartKind::Topic => {
                 gladly.add_topic(permit, &id, &topic).await.map(|()| None)
             }
             _ => gladly.note(permit, &id, &part.body).await,
         };
-        let kind = part.kind.as_str();
         if let Err(error) = self.settle(index, result).await? {
             tracing::warn!(%error, kind, "refused; the handoff goes on without it");
         }
@@ -188,9 +207,12 @@ impl TurnRun {
     }
 
     async fn move_to_humans(&mut self, index: usize) -> Result<Flow, Stop> {
-        let id = self.conversation_id();
         let permit = self.account.gladly.permit(Precedence::Settle).await?;
+        if let (Err(_), Some(flow)) = (self.whose_now().await?, self.held_elsewhere()) {
+            return Ok(flow);
+        }
         self.mark(index, PartState::Sending, None).await?;
+        let id = self.conversation_id();
         let mut result = self.assign(permit, &id, true).await;
         if matches!(
             result,

@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use sha2::{Digest, Sha256};
 
 use super::Relay;
+use super::policy::whose;
 use crate::clock::later;
 use crate::conversation::Status;
 use crate::gladly::{Malformed, Webhook, WebhookContent, parse_webhook};
@@ -90,7 +91,7 @@ impl Relay {
     /// What to journal; nothing if it does not concern the relay.
     fn delivery(&self, account: &AccountName, webhook: Webhook, body: &[u8]) -> Option<Delivery> {
         let received_at = self.shared.clock.now();
-        let policy = &self.accounts.get(account)?.policy;
+        let account = self.accounts.get(account)?;
         let change = match webhook.content {
             WebhookContent::Ping | WebhookContent::Other => return None,
             WebhookContent::Message {
@@ -98,7 +99,7 @@ impl Relay {
                 item_id,
                 holder,
             } => {
-                let deadline_at = later(received_at, policy.answer_deadline);
+                let deadline_at = later(received_at, account.policy.answer_deadline);
                 Change::Message {
                     conversation_id,
                     item_id,
@@ -111,8 +112,13 @@ impl Relay {
             WebhookContent::StatusChanged(conversation) => {
                 Change::Status(conversation, Status::Unclear)
             }
-            WebhookContent::HolderChanged(conversation, holder) => {
-                Change::Holder(conversation, holder)
+            WebhookContent::HolderChanged(conversation_id, holder) => {
+                let is_bots = whose(&account.bot, &holder, Status::Open).is_ok();
+                Change::Holder {
+                    conversation_id,
+                    holder,
+                    is_bots,
+                }
             }
             WebhookContent::Merged {
                 source,
@@ -130,7 +136,7 @@ impl Relay {
             }
         };
         Some(Delivery {
-            account: account.clone(),
+            account: account.name.clone(),
             event_id: webhook.id.unwrap_or_else(|| content_id(body)),
             event_type: webhook.kind,
             // A clock that is ahead must not make a fact immune to newer ones.

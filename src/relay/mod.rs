@@ -10,6 +10,7 @@ mod deliver;
 mod dispatcher;
 mod gather;
 mod handoff;
+mod holder;
 mod intake;
 mod lanes;
 pub mod policy;

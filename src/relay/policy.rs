@@ -161,7 +161,8 @@ pub fn needs_look(known: &Known, last_message_at: Timestamp, now: Timestamp) -> 
         .as_ref()
         .is_some_and(|status| match status.value {
             Status::Open => false,
-            Status::Unclear => true,
+            // A customer who wrote after a change wrote into an open conversation.
+            Status::Unclear => status.at >= last_message_at,
             // A customer who writes later may have opened it again.
             Status::Closed => status.at <= last_message_at,
         });
@@ -346,15 +347,26 @@ pub struct Seen<'a> {
     pub same_words: bool,
 }
 
-/// The item that a part has become, if it did: after the customer's item,
-/// not by the customer, with the same words, and not known to be another part.
-pub fn find_sent(items: &[Seen<'_>], after: &ItemId, taken: &[ItemId]) -> Option<ItemId> {
-    let start = items
-        .iter()
-        .position(|item| item.id == after)
-        .map_or(0, |index| index + 1);
+/// What a list of items says about a part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Search {
+    /// It became this item.
+    Found(ItemId),
+    /// It is not there.
+    NotThere,
+    /// The customer's item is not listed, so what follows it may not be either.
+    Unclear,
+}
+
+/// Looks for a part: after the customer's item, not by the customer, with the
+/// same words, and not known to be another part.
+pub fn find_sent(items: &[Seen<'_>], after: &ItemId, taken: &[ItemId]) -> Search {
+    let Some(index) = items.iter().position(|item| item.id == after) else {
+        return Search::Unclear;
+    };
     let fits = |item: &&Seen<'_>| !item.by_customer && item.same_words && !taken.contains(item.id);
-    items[start..].iter().find(fits).map(|item| item.id.clone())
+    let found = items[index + 1..].iter().find(fits);
+    found.map_or(Search::NotThere, |item| Search::Found(item.id.clone()))
 }
 
 #[cfg(test)]

@@ -8,23 +8,23 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::policy::{self, Gathered};
+use super::policy::Gathered;
 use super::{Account, Shared};
 use jiff::Timestamp;
 
 use crate::clock::time_until;
-use crate::conversation::{AsOf, Holder, Known};
-use crate::gladly::{GladlyError, Precedence};
-use crate::id::{ConversationId, ItemId};
+use crate::conversation::{Holder, Known};
+use crate::gladly::GladlyError;
+use crate::id::ItemId;
 use crate::outcome::{HandoffReason, Outcome, SkipReason};
 use crate::store::{
     Checkpoint, ClaimedTurn, History, NewPart, PartKind, PartState, Step, StoreError, StoredPart,
     Turn,
 };
 
-/// How often something is looked for that Gladly says is not there: a webhook
+/// How long something is looked for that Gladly says is not there: a webhook
 /// may be faster than Gladly's own database.
-const NOT_FOUND_TRIES: u32 = 3;
+const MAY_APPEAR_FOR: Duration = Duration::from_secs(10);
 
 /// One run of a turn, from claiming it to letting it go.
 pub(super) struct TurnRun {
@@ -115,16 +115,20 @@ impl TurnRun {
         owner: String,
     ) -> Self {
         let ClaimedTurn {
-            turn,
+            mut turn,
             known,
             history,
         } = claimed;
         let read = |content: &Option<String>| serde_json::from_str(content.as_deref()?).ok();
-        let gathered = turn
+        let gathered: Vec<Option<Gathered>> = turn
             .messages
             .iter()
             .map(|message| read(&message.content))
             .collect();
+        // Another version may have stored it in another form.
+        if turn.step == Step::Ask && gathered.iter().any(Option::is_none) {
+            turn.step = Step::Gather;
+        }
         Self {
             shared,
             account,
@@ -165,7 +169,7 @@ impl TurnRun {
         }
     }
 
-    fn deadline_has_passed(&self) -> bool {
+    pub(super) fn deadline_has_passed(&self) -> bool {
         self.shared.clock.now() >= self.turn.deadline_at
     }
 
@@ -190,8 +194,10 @@ impl TurnRun {
     /// When to go on instead of at `at`: at the deadline if that comes first and
     /// still counts.
     pub(super) fn bounded(&self, at: Timestamp, now: Timestamp) -> Timestamp {
-        if self.may_give_up() {
-            at.min(self.turn.deadline_at.max(now))
+        let deadline_at = self.turn.deadline_at;
+        let deadline_counts = self.may_give_up() && deadline_at > now;
+        if deadline_counts {
+            at.min(deadline_at)
         } else {
             at
         }
@@ -234,7 +240,10 @@ impl TurnRun {
         })
         .await?;
         let part = &mut self.turn.parts[index];
-        part.attempts += u32::from(state == PartState::Sending);
+        if state == PartState::Sending {
+            part.attempts += 1;
+            part.sending_at = Some(self.shared.clock.now());
+        }
         part.state = state;
         part.item_id = item_id.or(part.item_id.take());
         Ok(())
@@ -250,41 +259,9 @@ impl TurnRun {
                 part,
                 state: PartState::Pending,
                 attempts: 0,
+                sending_at: None,
                 item_id: None,
             }));
-    }
-
-    /// Where to read and write: a merge may have left another conversation.
-    pub(super) fn conversation_id(&self) -> ConversationId {
-        self.known
-            .merged_into
-            .as_ref()
-            .unwrap_or(&self.turn.conversation_id)
-            .clone()
-    }
-
-    /// Looks at the conversation in Gladly and remembers what is there.
-    pub(super) async fn look(&mut self, precedence: Precedence) -> Result<(), Stop> {
-        let id = self.conversation_id();
-        let gladly = &self.account.gladly;
-        let looking = async {
-            gladly
-                .conversation(gladly.permit(precedence).await?, &id)
-                .await
-        };
-        let conversation = self
-            .in_time(looking)
-            .await?
-            .map_err(|error| self.missing_or(error))?;
-        let at = self.shared.clock.now();
-        let (holder, status) = (conversation.holder, conversation.status);
-        self.shared
-            .store
-            .looked(&self.turn.account, &id, holder.clone(), status, at)
-            .await?;
-        self.known.holder = Some(AsOf { value: holder, at });
-        self.known.status = Some(AsOf { value: status, at });
-        Ok(())
     }
 
     /// What a failed call means where "not found" may pass.
@@ -299,29 +276,8 @@ impl TurnRun {
 
     /// Whether to look again for what Gladly says is not there.
     pub(super) fn may_still_appear(&self) -> bool {
-        self.turn.attempts < NOT_FOUND_TRIES
-    }
-
-    /// Learns what webhooks have told since the turn was claimed.
-    pub(super) async fn refresh_known(&mut self) -> Result<(), Stop> {
-        self.known = self
-            .shared
-            .store
-            .known(&self.turn.account, &self.turn.conversation_id)
-            .await?;
-        Ok(())
-    }
-
-    /// Whether what is known of the conversation is too old or unclear to act on.
-    pub(super) fn needs_look(&self) -> bool {
-        let times = self.turn.messages.iter().map(|message| message.occurred_at);
-        let last_message_at = times.max().unwrap_or(self.turn.received_at);
-        policy::needs_look(&self.known, last_message_at, self.shared.clock.now())
-    }
-
-    /// Whose the conversation is, by what is known.
-    pub(super) fn whose(&self) -> Result<(), SkipReason> {
-        policy::whose_by_known(&self.account.bot, &self.known)
+        let since = self.turn.failing_since;
+        since.is_none_or(|since| time_until(self.shared.clock.now(), since) < MAY_APPEAR_FOR)
     }
 
     /// The messages that were fetched.

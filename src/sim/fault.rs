@@ -46,6 +46,9 @@ pub enum What {
     CutBefore,
     /// Carried out, then the connection closes without a byte.
     CutAfter,
+    /// The connection closes without a byte; carried out all the same, once the
+    /// test lets it. So a call that its caller has given up may land late.
+    CutThenLand(Gate),
     /// Carried out, then answered with this status and no body.
     StatusAfter(u16),
     /// Answered 200 with a page of HTML, without an effect.

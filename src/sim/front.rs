@@ -163,6 +163,14 @@ async fn carry_out(fault: Option<What>, request: Request, next: Next) -> Respons
             next.run(request).await;
             Cut::response()
         }
+        Some(What::CutThenLand(gate)) => {
+            // A task of its own: the caller's leaving does not stop it.
+            tokio::spawn(async move {
+                gate.pass().await;
+                next.run(request).await;
+            });
+            Cut::response()
+        }
         Some(What::StatusAfter(status)) => {
             next.run(request).await;
             made_up(Reply {

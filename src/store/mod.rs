@@ -79,8 +79,9 @@ pub trait Store: Send + Sync {
     /// The dead letters, oldest first.
     async fn dead_letters(&self) -> Result<Vec<DeadLetter>, StoreError>;
 
-    /// Makes a dead turn's messages wait again, with a new deadline. False if
-    /// there is no such dead letter, or it is a webhook that could not be used.
+    /// Makes a dead turn's messages wait again, with a new deadline; one that may
+    /// have answered is handed off instead. False if there is no such dead
+    /// letter, it is a webhook that could not be used, or its lane is taken.
     async fn retry_dead_letter(
         &self,
         id: DeadLetterId,

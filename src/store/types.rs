@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use crate::conversation::{Holder, Known, Status};
 use crate::id::{AccountName, ConversationId, EventId, ItemId, ThreadId, TurnId};
 use crate::outcome::{HandoffReason, Outcome};
+use crate::text::Part;
 
 /// One webhook delivery, ready for the journal.
 #[derive(Debug, Clone)]
@@ -43,7 +44,16 @@ pub enum Change {
     /// A conversation's status.
     Status(ConversationId, Status),
     /// A conversation's holder.
-    Holder(ConversationId, Holder),
+    Holder {
+        /// The conversation.
+        conversation_id: ConversationId,
+        /// Who holds it.
+        holder: Holder,
+        /// Whether that makes it the bot's: then messages that were left alone
+        /// moments ago wait again. Gladly may tell of a message first and of
+        /// the rule that moved it to the AI inbox second.
+        is_bots: bool,
+    },
     /// `source` is gone, `destination` is left.
     Merge {
         /// The conversation that is gone.
@@ -283,8 +293,20 @@ pub struct StoredPart {
     pub state: PartState,
     /// How often it was sent without an answer that settles it.
     pub attempts: u32,
+    /// When it was last sent without an answer that settles it.
+    pub sending_at: Option<Timestamp>,
     /// The item it became.
     pub item_id: Option<ItemId>,
+}
+
+impl NewPart {
+    /// Its words, for a reply.
+    pub fn words(&self) -> Part {
+        Part {
+            body: self.body.clone(),
+            body_plain: self.body_plain.clone(),
+        }
+    }
 }
 
 /// A turn's progress. It holds words, so it has no `Debug`.

@@ -35,6 +35,14 @@ pub fn start_logging(filter: &str, format: Option<LogFormat>) {
     };
     let words_stay_out = tracing_subscriber::filter::filter_fn(speaks_no_words);
     let layer = layer.with_filter(words_stay_out).with_filter(filter);
+    // A panic's message may quote what it was about; the place is enough.
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic
+            .location()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        tracing::error!(place, "panicked; please report this");
+    }));
     // It fails only if a subscriber is set already, which is the second call.
     let _: Result<(), _> = tracing_subscriber::registry().with(layer).try_init();
 }

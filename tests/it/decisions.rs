@@ -8,7 +8,7 @@ use gladly_relay::sim::{
 };
 use serde_json::json;
 
-use crate::support::{Setup, TestRelay};
+use crate::support::{Setup, TestRelay, soon};
 
 fn skipped(reason: SkipReason) -> Outcome {
     Outcome::Skipped(reason)
@@ -423,5 +423,42 @@ async fn the_bot_answers_again_once_the_conversation_is_back_in_its_inbox() {
         .await;
     relay.says(&conversation, "thank you, one more thing");
     assert_eq!(relay.outcomes(2).await[1], Outcome::Replied);
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn a_message_that_a_rule_moves_to_the_ai_inbox_right_after_it_came_is_answered() {
+    let relay = TestRelay::start().await;
+    let options = relay.gladly.options();
+    let conversation = relay.conversation();
+    relay
+        .gladly
+        .move_to(&conversation, &options.other_inbox_id, None);
+    relay.says(&conversation, "hello");
+    assert_eq!(relay.next_outcome().await, skipped(SkipReason::NotAiInbox));
+    relay
+        .gladly
+        .move_to(&conversation, &options.ai_inbox_id, None);
+    assert_eq!(relay.outcomes(2).await[1], Outcome::Replied);
+    assert_eq!(relay.replies(&conversation).len(), 1);
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn a_human_who_takes_over_while_a_call_waits_for_its_turn_is_not_talked_over() {
+    let relay = TestRelay::start().await;
+    let conversation = relay.conversation();
+    // The look is answered late: the takeover, told meanwhile, is newer.
+    let held = relay.gladly.hold_next_answer(Operation::GetConversation);
+    relay.says(&conversation, "hello");
+    soon(held.reached()).await;
+    relay.gladly.take_over(&conversation);
+    soon(relay.gladly.wait_for(|world| world.undelivered() == 0)).await;
+    held.release();
+    assert_eq!(
+        relay.next_outcome().await,
+        skipped(SkipReason::HumanAssigned)
+    );
+    assert_eq!(relay.replies(&conversation).len(), 0);
     relay.finish().await;
 }

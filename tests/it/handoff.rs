@@ -175,3 +175,39 @@ async fn a_move_that_gladly_refuses_is_a_dead_letter_that_can_be_retried() {
     assert_with_humans(&relay, &relay.view(&conversation));
     relay.finish().await;
 }
+
+#[tokio::test]
+async fn a_dead_turn_that_may_have_answered_is_retried_as_a_handoff() {
+    let relay = TestRelay::start().await;
+    relay.gladly.spoil_next(Operation::Reply, What::CutAfter);
+    for _ in 0..200 {
+        relay
+            .gladly
+            .spoil_next(Operation::ListItems, What::status(503));
+    }
+    let conversation = relay.conversation();
+    relay.says(&conversation, "hello");
+    relay.running().store.put_off(1).await;
+    relay.gladly.down(gladly_relay::sim::Outage::Status(503));
+    relay.clock.advance(Duration::from_hours(25));
+    assert!(matches!(relay.next_outcome().await, Outcome::Dead(_)));
+    relay.gladly.up();
+    relay.gladly.clear_faults();
+    let store = relay.running().store.clone();
+    let now = gladly_relay::clock::Clock::now(&*relay.clock);
+    let letters = store.dead_letters().await.unwrap();
+    assert!(
+        store
+            .retry_dead_letter(letters[0].id, now, now)
+            .await
+            .unwrap()
+    );
+    assert!(matches!(relay.outcomes(2).await[1], Outcome::HandedOff(_)));
+    assert_eq!(
+        relay.replies(&conversation).len(),
+        1,
+        "the bot is not asked again"
+    );
+    assert_with_humans(&relay, &relay.view(&conversation));
+    relay.finish().await;
+}

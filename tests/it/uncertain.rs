@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use gladly_relay::outcome::Outcome;
-use gladly_relay::sim::{Channel, Fault, Message, Operation, Outage, What, When};
+use gladly_relay::sim::{Channel, Fault, Gate, Message, Operation, Outage, What, When};
 
-use crate::support::{Setup, TestRelay};
+use crate::support::{Setup, TestRelay, soon};
 
 fn faults() -> [What; 7] {
     [
@@ -141,6 +141,40 @@ async fn the_same_answer_to_an_earlier_message_is_not_taken_for_this_one() {
         [Outcome::Replied, Outcome::Replied]
     );
     assert_eq!(relay.replies(&conversation), ["Yes.", "Yes."]);
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn a_reply_that_lands_late_is_not_sent_again() {
+    let setup = Setup::policy("settle_time = \"10s\"");
+    let relay = setup.start().await;
+    let (gate, hold) = Gate::new();
+    relay
+        .gladly
+        .spoil_next(Operation::Reply, What::CutThenLand(gate));
+    let conversation = relay.conversation();
+    relay.says(&conversation, "hello");
+    // The relay has looked, found nothing, and waits.
+    soon(
+        relay
+            .gladly
+            .wait_for(|world| world.requests_of(Operation::ListItems) >= 1),
+    )
+    .await;
+    relay.running().store.put_off(2).await;
+    assert_eq!(relay.replies(&conversation).len(), 0);
+    hold.release();
+    soon(relay.gladly.wait_for(|world| {
+        !world
+            .conversation(&conversation)
+            .unwrap()
+            .replies()
+            .is_empty()
+    }))
+    .await;
+    relay.clock.advance(Duration::from_secs(11));
+    assert_eq!(relay.next_outcome().await, Outcome::Replied);
+    assert_eq!(relay.replies(&conversation), ["You asked: hello"]);
     relay.finish().await;
 }
 

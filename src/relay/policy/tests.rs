@@ -103,10 +103,16 @@ fn what_is_old_unclear_or_just_handed_off_is_looked_at() {
         (known(0, None, None), 16, true, "old"),
         (known(0, Some((Status::Open, -100)), None), 1, false, "open"),
         (
-            known(0, Some((Status::Unclear, -100)), None),
+            known(0, Some((Status::Unclear, -1)), None),
             1,
+            false,
+            "changed before the message",
+        ),
+        (
+            known(0, Some((Status::Unclear, 1)), None),
+            2,
             true,
-            "changed, but to what",
+            "changed after it, but to what",
         ),
         (
             known(0, Some((Status::Closed, -1)), None),
@@ -296,14 +302,20 @@ fn ones_own_words_are_found_after_the_customers_item_only() {
         item(2, false, false),
         item(3, false, true),
     ];
-    assert_eq!(find_sent(&items, &ids[1], &[]), Some(ids[3].clone()));
+    let search = |items, after: usize, taken: &[ItemId]| find_sent(items, &ids[after], taken);
+    assert_eq!(search(&items, 1, &[]), Search::Found(ids[3].clone()));
     assert_eq!(
-        find_sent(&items, &ids[1], &[ids[3].clone()]),
-        None,
-        "taken by another part"
+        search(&items, 1, &[ids[3].clone()]),
+        Search::NotThere,
+        "another part"
     );
-    assert_eq!(find_sent(&items[..3], &ids[1], &[]), None);
-    assert_eq!(find_sent(&items, &ids[3], &[]), None);
+    assert_eq!(search(&items[..3], 1, &[]), Search::NotThere);
+    assert_eq!(search(&items, 3, &[]), Search::NotThere);
+    assert_eq!(
+        search(&items[2..], 1, &[]),
+        Search::Unclear,
+        "the question is not listed"
+    );
 }
 
 /// Made once: its patterns take a while to compile.

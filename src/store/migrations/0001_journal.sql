@@ -44,6 +44,8 @@ CREATE TABLE conversations (
     PRIMARY KEY (account, conversation_id)
 ) STRICT, WITHOUT ROWID;
 
+CREATE INDEX conversations_by_age ON conversations (touched_at);
+
 -- A lane's unit of work. At most one unfinished turn per conversation: the
 -- partial unique index is the lane.
 CREATE TABLE turns (
@@ -87,6 +89,7 @@ CREATE TABLE messages (
     UNIQUE (account, item_id)
 ) STRICT;
 CREATE INDEX messages_waiting ON messages (account, id) WHERE turn_id IS NULL;
+CREATE INDEX messages_waiting_in ON messages (account, conversation_id) WHERE turn_id IS NULL;
 CREATE INDEX messages_of_turn ON messages (turn_id);
 
 -- What a turn writes into Gladly, in order. 'sending' is stored before the
@@ -101,6 +104,8 @@ CREATE TABLE parts (
     -- 'pending', 'sending', 'sent' or 'abandoned'.
     state      TEXT    NOT NULL DEFAULT 'pending',
     attempts   INTEGER NOT NULL DEFAULT 0,
+    -- When it was last stored as 'sending'.
+    sending_at INTEGER,
     -- The item it became. Kept, so that it is never taken for another part.
     item_id    TEXT,
     PRIMARY KEY (turn_id, position)

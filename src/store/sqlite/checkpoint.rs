@@ -55,7 +55,7 @@ pub(super) async fn apply(
             position,
             state,
             item_id,
-        } => set_part(connection, &turn, position, state, item_id).await,
+        } => set_part(connection, &turn, position, state, item_id, now).await,
         Checkpoint::Retry { at, failed } => retry(connection, &turn, at, failed, now).await,
         Checkpoint::Done { outcome, holder } => done(connection, &turn, outcome, holder, now).await,
     }
@@ -176,16 +176,19 @@ async fn set_part(
     position: u32,
     state: PartState,
     item_id: Option<ItemId>,
+    now: Timestamp,
 ) -> Result<(), StoreError> {
     sqlx::query(
         "UPDATE parts SET state = ?1, item_id = coalesce(?2, item_id),
-             attempts = attempts + CASE WHEN ?1 = 'sending' THEN 1 ELSE 0 END
+             attempts = attempts + CASE WHEN ?1 = 'sending' THEN 1 ELSE 0 END,
+             sending_at = CASE WHEN ?1 = 'sending' THEN ?5 ELSE sending_at END
          WHERE turn_id = ?3 AND position = ?4",
     )
     .bind(state.as_str())
     .bind(item_id.as_ref().map(ItemId::as_str))
     .bind(turn.id.0)
     .bind(position)
+    .bind(now.as_millisecond())
     .execute(&mut *connection)
     .await?;
     if state == PartState::Sent {

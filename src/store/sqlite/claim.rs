@@ -211,6 +211,7 @@ async fn load_parts(
         .await?;
     let part = |row: &SqliteRow| {
         let item_id: Option<String> = row.try_get("item_id")?;
+        let sending_at: Option<i64> = row.try_get("sending_at")?;
         Ok(StoredPart {
             position: row.try_get("position")?,
             part: NewPart {
@@ -220,6 +221,7 @@ async fn load_parts(
             },
             state: parsed(row, "state", PartState::from_word)?,
             attempts: row.try_get("attempts")?,
+            sending_at: sending_at.map(timestamp).transpose()?,
             item_id: item_id.and_then(|id| ItemId::parse(&id).ok()),
         })
     };

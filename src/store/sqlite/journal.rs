@@ -10,20 +10,40 @@ use crate::conversation::{Holder, Status};
 use crate::id::{AccountName, ConversationId, ItemId};
 use crate::store::{Change, Delivery, Recorded, StoreError};
 
+/// How far apart Gladly's webhooks of one message and its routing may be.
+const REVIVED_MS: i64 = 10_000;
+
 pub(super) async fn record(
     connection: &mut SqliteConnection,
     delivery: Delivery,
 ) -> Result<Recorded, StoreError> {
-    let received_at = delivery.received_at.as_millisecond();
-    let added = sqlx::query("INSERT INTO events (account, event_id, received_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING")
-        .bind(delivery.account.as_str())
-        .bind(&delivery.event_id.0)
-        .bind(received_at)
-        .execute(&mut *connection)
-        .await?;
-    if added.rows_affected() == 0 {
+    if !is_new(connection, &delivery).await? {
         return Ok(Recorded::Duplicate);
     }
+    apply(connection, delivery).await
+}
+
+/// Journals the event. False if it came before.
+async fn is_new(
+    connection: &mut SqliteConnection,
+    delivery: &Delivery,
+) -> Result<bool, StoreError> {
+    let added = sqlx::query(
+        "INSERT INTO events (account, event_id, received_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+    )
+    .bind(delivery.account.as_str())
+    .bind(&delivery.event_id.0)
+    .bind(delivery.received_at.as_millisecond())
+    .execute(connection)
+    .await?;
+    Ok(added.rows_affected() > 0)
+}
+
+async fn apply(
+    connection: &mut SqliteConnection,
+    delivery: Delivery,
+) -> Result<Recorded, StoreError> {
+    let received_at = delivery.received_at.as_millisecond();
     let (account, at) = (&delivery.account, delivery.occurred_at);
     match delivery.change {
         Change::Message {
@@ -44,9 +64,16 @@ pub(super) async fn record(
             touch(connection, account, &conversation_id, delivery.received_at).await?;
             set_status(connection, account, &conversation_id, status, at).await?;
         }
-        Change::Holder(conversation_id, holder) => {
+        Change::Holder {
+            conversation_id,
+            holder,
+            is_bots,
+        } => {
             touch(connection, account, &conversation_id, delivery.received_at).await?;
             set_holder(connection, account, &conversation_id, &holder, at).await?;
+            if is_bots {
+                revive(connection, account, &conversation_id, delivery.received_at).await?;
+            }
         }
         Change::Merge {
             source,
@@ -83,6 +110,28 @@ pub(super) async fn looked(
     touch(connection, &account, &conversation, at).await?;
     set_holder(connection, &account, &conversation, &holder, at).await?;
     set_status(connection, &account, &conversation, status, at).await
+}
+
+/// Lets messages wait again that were left to humans a moment before the
+/// conversation became the bot's. Later than that, a human may have answered.
+async fn revive(
+    connection: &mut SqliteConnection,
+    account: &AccountName,
+    conversation: &ConversationId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE messages SET turn_id = NULL
+         WHERE account = ?1 AND conversation_id = ?2 AND received_at >= ?3 AND turn_id IN (
+             SELECT id FROM turns WHERE account = ?1 AND conversation_id = ?2
+                 AND outcome = 'skipped' AND reason IN ('not_ai_inbox', 'human_assigned'))",
+    )
+    .bind(account.as_str())
+    .bind(conversation.as_str())
+    .bind(now.as_millisecond() - REVIVED_MS)
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 /// The conversation that a merge has left in the place of this one.
@@ -224,6 +273,8 @@ async fn merge(
     source: &ConversationId,
     destination: &ConversationId,
 ) -> Result<(), StoreError> {
+    // Merges may be told in any order: of the later one first.
+    let destination = &surviving(connection, account, destination).await?;
     if source == destination {
         return Ok(());
     }

@@ -13,7 +13,7 @@ use std::path::Path;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqlitePool, SqlitePoolOptions};
 use sqlx::{ConnectOptions, Connection};
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
@@ -45,7 +45,8 @@ impl Sqlite {
     /// [`StoreError::CannotOpen`]: nothing was changed.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
         let lock = open::lock(path)?;
-        let store = Self::connect(path, Some(lock)).await?;
+        let connection = open::open(path).await?;
+        let store = Self::connect(path, connection, Some(lock));
         store
             .writer()
             .await?
@@ -66,22 +67,22 @@ impl Sqlite {
                 what,
             });
         }
-        Self::connect(path, None).await
+        let connection = open::open_current(path).await?;
+        Ok(Self::connect(path, connection, None))
     }
 
-    async fn connect(path: &Path, lock: Option<File>) -> Result<Self, StoreError> {
-        let connection = open::open(path).await?;
+    fn connect(path: &Path, connection: SqliteConnection, lock: Option<File>) -> Self {
         let options = open::options(path);
         let readers = SqlitePoolOptions::new()
             .max_connections(2)
             .connect_lazy_with(options.clone().read_only(true));
         let writer = Mutex::new(Some(Writer::start(connection, options.clone())));
-        Ok(Self {
+        Self {
             writer,
             readers,
             options,
             _lock: lock,
-        })
+        }
     }
 
     async fn writer(&self) -> Result<Writer, StoreError> {

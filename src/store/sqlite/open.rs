@@ -49,7 +49,9 @@ pub(super) fn lock(path: &Path) -> Result<File, StoreError> {
     {
         std::fs::create_dir_all(folder).map_err(cannot_open)?;
     }
-    let lock_path = beside(path, "-lock");
+    // By its real name: another path to the same file is no way around the lock.
+    let real_path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let lock_path = beside(&real_path, "-lock");
     let file = OpenOptions::new()
         .create(true)
         .truncate(false)
@@ -84,6 +86,13 @@ pub(super) async fn open(path: &Path) -> Result<SqliteConnection, StoreError> {
     let wal = sqlx::query("PRAGMA journal_mode = WAL");
     wal.execute(&mut connection).await.map_err(unusable)?;
     Ok(connection)
+}
+
+/// Opens the file of a relay that may be running, and changes nothing.
+pub(super) async fn open_current(path: &Path) -> Result<SqliteConnection, StoreError> {
+    check_header(path)?;
+    let unusable = |error: sqlx::Error| unusable(path, &error);
+    options(path).connect().await.map_err(unusable)
 }
 
 async fn migrate(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {

@@ -58,27 +58,60 @@ pub(super) async fn dead_letters(
     rows.iter().map(letter).collect()
 }
 
+/// The messages wait again, for a new turn. But a turn that may have answered
+/// goes on itself, with the handoff: asking the bot again would answer twice.
 pub(super) async fn retry_dead_letter(
     connection: &mut SqliteConnection,
     id: DeadLetterId,
     now: Timestamp,
     deadline_at: Timestamp,
 ) -> Result<bool, StoreError> {
-    let row = sqlx::query("SELECT turn_id FROM dead_letters WHERE id = ? AND turn_id IS NOT NULL")
-        .bind(id.0)
-        .fetch_optional(&mut *connection)
-        .await?;
-    let Some(row) = row else { return Ok(false) };
-    let turn: i64 = row.try_get(0)?;
-    sqlx::query(
-        "UPDATE messages SET turn_id = NULL, received_at = ?, deadline_at = ? WHERE turn_id = ?",
+    let row = sqlx::query(
+        "SELECT turn_id, EXISTS (SELECT 1 FROM parts p WHERE p.turn_id = d.turn_id
+             AND p.kind = 'reply' AND p.state IN ('sending', 'sent'))
+         FROM dead_letters d WHERE id = ? AND turn_id IS NOT NULL",
     )
-    .bind(now.as_millisecond())
-    .bind(deadline_at.as_millisecond())
-    .bind(turn)
-    .execute(&mut *connection)
+    .bind(id.0)
+    .fetch_optional(&mut *connection)
     .await?;
+    let Some(row) = row else { return Ok(false) };
+    let (turn, may_have_answered): (i64, bool) = (row.try_get(0)?, row.try_get(1)?);
+    if may_have_answered {
+        if !reopen_for_handoff(connection, turn, now).await? {
+            return Ok(false);
+        }
+    } else {
+        sqlx::query("UPDATE messages SET turn_id = NULL, received_at = ?, deadline_at = ? WHERE turn_id = ?")
+            .bind(now.as_millisecond())
+            .bind(deadline_at.as_millisecond())
+            .bind(turn)
+            .execute(&mut *connection)
+            .await?;
+    }
     drop_dead_letter(connection, id).await
+}
+
+/// False while another turn is in its lane.
+async fn reopen_for_handoff(
+    connection: &mut SqliteConnection,
+    turn: i64,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    sqlx::query("DELETE FROM parts WHERE turn_id = ? AND kind <> 'reply'")
+        .bind(turn)
+        .execute(&mut *connection)
+        .await?;
+    let reopened = sqlx::query(
+        "UPDATE turns SET outcome = NULL, reason = NULL, finished_at = NULL, step = 'hand_off',
+             next_attempt_at = ?2, attempts = 0, failing_since = NULL
+         WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM turns t WHERE t.outcome IS NULL
+             AND t.account = turns.account AND t.conversation_id = turns.conversation_id)",
+    )
+    .bind(turn)
+    .bind(now.as_millisecond())
+    .execute(connection)
+    .await?;
+    Ok(reopened.rows_affected() > 0)
 }
 
 pub(super) async fn drop_dead_letter(

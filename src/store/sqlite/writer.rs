@@ -3,6 +3,9 @@
 //! Each write runs in a savepoint, so that one that fails undoes only itself.
 //! Nobody hears of success before the transaction is on disk.
 
+use std::panic::AssertUnwindSafe;
+
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection};
@@ -15,11 +18,12 @@ const LARGEST_BATCH: usize = 256;
 
 /// Told whether the transaction came through.
 type Finish = Box<dyn FnOnce(Result<(), String>) + Send>;
-type Job = Box<dyn for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Ran> + Send>;
+type Run = Box<dyn for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, bool> + Send>;
 
-/// What became of one job within the transaction.
-struct Ran {
-    keep: bool,
+/// One write: what to do, and how to tell its caller what came of it.
+struct Job {
+    /// True if its effect is to be kept.
+    run: Run,
     finish: Finish,
 }
 
@@ -51,25 +55,30 @@ impl Writer {
             + Send
             + 'static,
     {
-        let (sender, receiver) = oneshot::channel();
-        let job: Job = Box::new(move |connection| {
+        let (result_sender, result) = oneshot::channel();
+        let (committed_sender, committed) = oneshot::channel();
+        let run: Run = Box::new(move |connection| {
             Box::pin(async move {
                 let result = write(connection).await;
                 let keep = result.is_ok();
-                let finish: Finish = Box::new(move |committed| {
-                    let result = match committed {
-                        Ok(()) => result,
-                        Err(what) => Err(StoreError::Unavailable(what)),
-                    };
-                    // Whoever asked may have gone away meanwhile.
-                    let _: Result<(), _> = sender.send(result);
-                });
-                Ran { keep, finish }
+                // Whoever asked may have gone away; the write is made all the same.
+                let _: Result<(), _> = result_sender.send(result);
+                keep
             })
         });
+        let finish: Finish = Box::new(move |outcome| {
+            let _: Result<(), _> = committed_sender.send(outcome);
+        });
         let stopped = || StoreError::Unavailable("the writer has stopped".to_owned());
-        self.0.send(job).await.map_err(|_| stopped())?;
-        receiver.await.map_err(|_| stopped())?
+        self.0
+            .send(Job { run, finish })
+            .await
+            .map_err(|_| stopped())?;
+        committed
+            .await
+            .map_err(|_| stopped())?
+            .map_err(StoreError::Unavailable)?;
+        result.await.map_err(|_| stopped())?
     }
 }
 
@@ -84,32 +93,35 @@ impl Task {
     async fn run(mut self) {
         let mut batch = Vec::new();
         while self.jobs.recv_many(&mut batch, LARGEST_BATCH).await > 0 {
-            let mut finishes = Vec::new();
-            let committed = self.commit(batch.drain(..), &mut finishes).await;
-            let committed = committed.map_err(|error| {
+            let (runs, finishes): (Vec<Run>, Vec<Finish>) = batch
+                .drain(..)
+                .map(|job: Job| (job.run, job.finish))
+                .unzip();
+            let committed = AssertUnwindSafe(self.commit(runs)).catch_unwind().await;
+            let committed = committed.unwrap_or_else(|_panic| Err("a write panicked".to_owned()));
+            if committed.is_err() {
                 self.connection = None;
-                error.to_string()
-            });
+            }
             for finish in finishes {
                 finish(committed.clone());
             }
         }
         if let Some(mut connection) = self.connection {
             // Nothing is lost if this fails: the log is replayed at the next start.
-            let _: Result<_, _> = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
-                .execute(&mut connection)
-                .await;
+            let truncate = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)");
+            let _: Result<_, _> = truncate.execute(&mut connection).await;
             let _: Result<_, _> = connection.close().await;
         }
     }
 
-    /// Runs the jobs in one transaction. A job that could not be run at all is
-    /// dropped, which its caller learns as "the writer has stopped".
-    async fn commit(
-        &mut self,
-        jobs: impl Iterator<Item = Job>,
-        finishes: &mut Vec<Finish>,
-    ) -> Result<(), sqlx::Error> {
+    async fn commit(&mut self, runs: Vec<Run>) -> Result<(), String> {
+        self.commit_all(runs)
+            .await
+            .map_err(|error| error.to_string())
+    }
+
+    /// Runs all writes in one transaction.
+    async fn commit_all(&mut self, runs: Vec<Run>) -> Result<(), sqlx::Error> {
         let connection = match self.connection.take() {
             Some(connection) => connection,
             None => self.options.connect().await?,
@@ -120,13 +132,11 @@ impl Task {
         sqlx::query("BEGIN IMMEDIATE")
             .execute(&mut *connection)
             .await?;
-        for job in jobs {
+        for run in runs {
             sqlx::query("SAVEPOINT job")
                 .execute(&mut *connection)
                 .await?;
-            let ran = job(connection).await;
-            finishes.push(ran.finish);
-            if !ran.keep {
+            if !run(connection).await {
                 sqlx::query("ROLLBACK TO job")
                     .execute(&mut *connection)
                     .await?;

@@ -124,6 +124,7 @@ store = "sqlite://{store}"
 shutdown_grace = "10s"
 [policy]
 first_retry_wait = "20ms"
+{settle_time}
 {policy}
 [[account]]
 name = "acme"
@@ -144,6 +145,11 @@ handoff_pointer = "/handoff"
 {account_gleen}
 "#,
             store = folder.path().join("relay.db").display(),
+            settle_time = if self.policy.contains("settle_time") {
+                ""
+            } else {
+                "settle_time = \"20ms\""
+            },
             policy = self.policy,
             account = self.account,
             account_gladly = self.account_gladly,
