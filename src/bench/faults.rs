@@ -13,7 +13,8 @@ fn gladly_faults() -> Vec<(f64, What)> {
         (0.010, What::StatusAfter(502)),
         (0.010, What::CutBefore),
         (0.010, What::CutAfter),
-        (0.005, What::too_many(1)),
+        // Rare, for each stops all calls for a second, as it must.
+        (0.001, What::too_many(1)),
         (0.010, What::Garbage),
         (0.020, What::Delay(Duration::from_millis(300))),
         (0.020, What::DelayAfter(Duration::from_millis(300))),

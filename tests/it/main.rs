@@ -15,6 +15,7 @@ mod cli;
 mod decisions;
 mod demo;
 mod handoff;
+mod language;
 mod pace;
 mod privacy;
 mod readme;
