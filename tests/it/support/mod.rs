@@ -10,7 +10,7 @@ use std::time::Duration;
 
 pub(crate) use observed::Observed;
 pub(crate) use process::RelayProcess;
-pub(crate) use relay::{Setup, TestRelay};
+pub(crate) use relay::{IDENTIFIER, Setup, TestRelay};
 
 /// Waits for what must happen; a test that would hang fails instead.
 pub(crate) async fn soon<T>(work: impl Future<Output = T>) -> T {

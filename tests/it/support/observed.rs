@@ -1,5 +1,6 @@
 //! A store that tells the test how turns end, and that fails when asked to.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -24,6 +25,8 @@ pub(crate) struct Observed {
     retries: watch::Sender<usize>,
     /// Write number `.0` of those so far (`.1`) fails.
     fail_at: Mutex<FailAt>,
+    /// Whether nothing can be written for now: a full disk.
+    full: AtomicBool,
 }
 
 impl Observed {
@@ -35,6 +38,7 @@ impl Observed {
             outcomes,
             retries,
             fail_at: Mutex::new(None),
+            full: AtomicBool::new(false),
         }
     }
 
@@ -58,6 +62,18 @@ impl Observed {
         *self.fail_at.lock().unwrap_or_else(PoisonError::into_inner) = Some((number, 0));
     }
 
+    /// Makes the disk full, or gives it room again: webhooks and probes fail.
+    pub(crate) fn set_full(&self, full: bool) {
+        self.full.store(full, Ordering::SeqCst);
+    }
+
+    fn room(&self) -> Result<(), StoreError> {
+        if self.full.load(Ordering::SeqCst) {
+            return Err(StoreError::Unavailable("the disk is full".to_owned()));
+        }
+        Ok(())
+    }
+
     fn fails_now(&self) -> bool {
         let mut fail_at = self.fail_at.lock().unwrap_or_else(PoisonError::into_inner);
         let Some((number, count)) = fail_at.as_mut() else {
@@ -71,6 +87,7 @@ impl Observed {
 #[async_trait]
 impl Store for Observed {
     async fn record(&self, delivery: Delivery) -> Result<Recorded, StoreError> {
+        self.room()?;
         self.inner.record(delivery).await
     }
 
@@ -157,6 +174,7 @@ impl Store for Observed {
     }
 
     async fn probe(&self, now: Timestamp) -> Result<(), StoreError> {
+        self.room()?;
         self.inner.probe(now).await
     }
 
