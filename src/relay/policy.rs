@@ -356,3 +356,44 @@ pub fn find_sent(items: &[Seen<'_>], after: &ItemId, taken: &[ItemId]) -> Option
     let fits = |item: &&Seen<'_>| !item.by_customer && item.same_words && !taken.contains(item.id);
     items[start..].iter().find(fits).map(|item| item.id.clone())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wait(attempts: u32, after: Option<Duration>) -> Duration {
+        let now = Timestamp::UNIX_EPOCH;
+        match next_try(&Policy::default(), attempts, Some(now), after, 1.0, now) {
+            NextTry::At(at) => time_until(at, now),
+            NextTry::GiveUp => panic!("it has only begun to fail"),
+        }
+    }
+
+    #[test]
+    fn waits_double_up_to_the_longest() {
+        let first = Policy::default().first_retry_wait;
+        assert_eq!(wait(0, None), first);
+        assert_eq!(wait(1, None), first * 2);
+        assert_eq!(wait(4, None), first * 16);
+        assert_eq!(wait(60, None), LONGEST_WAIT);
+    }
+
+    #[test]
+    fn a_wait_that_was_asked_for_is_kept_within_reason() {
+        let asked = Duration::from_mins(6);
+        assert_eq!(wait(0, Some(asked)), asked);
+        assert_eq!(wait(0, Some(Duration::from_hours(9))), LONGEST_RETRY_AFTER);
+        assert_eq!(wait(60, Some(Duration::from_secs(1))), LONGEST_WAIT);
+    }
+
+    #[test]
+    fn equal_texts_of_different_conversations_leave_different_digests() {
+        let message = Gathered {
+            text: "hello".to_owned(),
+            ..Gathered::unreadable()
+        };
+        let digest = |salt| repetition(&Repetition::default(), &[message.clone()], salt).digest;
+        assert_eq!(digest("acme/a"), digest("acme/a"));
+        assert_ne!(digest("acme/a"), digest("acme/b"));
+    }
+}

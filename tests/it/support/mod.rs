@@ -19,3 +19,11 @@ pub(crate) async fn soon<T>(work: impl Future<Output = T>) -> T {
         .await
         .expect("what the test waits for did not happen")
 }
+
+/// Lets this much of Tokio's time pass at once: timeouts, waits for a probe.
+/// The relay's calendar time is the business of `TestRelay::clock`.
+pub(crate) async fn let_pass(length: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(length).await;
+    tokio::time::resume();
+}

@@ -23,6 +23,8 @@ pub(crate) struct Observed {
     inner: Sqlite,
     outcomes: watch::Sender<Vec<Outcome>>,
     retries: watch::Sender<usize>,
+    renewals: watch::Sender<usize>,
+    purges: watch::Sender<usize>,
     /// Write number `.0` of those so far (`.1`) fails.
     fail_at: Mutex<FailAt>,
     /// Whether nothing can be written for now: a full disk.
@@ -32,11 +34,13 @@ pub(crate) struct Observed {
 impl Observed {
     pub(crate) fn new(inner: Sqlite) -> Self {
         let (outcomes, _) = watch::channel(Vec::new());
-        let (retries, _) = watch::channel(0);
+        let [(retries, _), (renewals, _), (purges, _)] = [(); 3].map(|()| watch::channel(0));
         Self {
             inner,
             outcomes,
             retries,
+            renewals,
+            purges,
             fail_at: Mutex::new(None),
             full: AtomicBool::new(false),
         }
@@ -51,10 +55,17 @@ impl Observed {
 
     /// Waits until turns were put off so often.
     pub(crate) async fn put_off(&self, count: usize) {
-        let mut seen = self.retries.subscribe();
-        seen.wait_for(|retries| *retries >= count)
-            .await
-            .expect("the sender lives in self");
+        reached(&self.retries, count).await;
+    }
+
+    /// Waits until leases were renewed so often.
+    pub(crate) async fn renewed(&self, count: usize) {
+        reached(&self.renewals, count).await;
+    }
+
+    /// Waits until old rows were deleted so often.
+    pub(crate) async fn purged(&self, count: usize) {
+        reached(&self.purges, count).await;
     }
 
     /// Makes the checkpoint with this number, from now, fail once.
@@ -82,6 +93,13 @@ impl Observed {
         *count += 1;
         *count == *number
     }
+}
+
+async fn reached(counter: &watch::Sender<usize>, count: usize) {
+    let mut seen = counter.subscribe();
+    seen.wait_for(|counted| *counted >= count)
+        .await
+        .expect("the sender lives in self");
 }
 
 #[async_trait]
@@ -128,7 +146,9 @@ impl Store for Observed {
         leases: Vec<(TurnId, String)>,
         until: Timestamp,
     ) -> Result<(), StoreError> {
-        self.inner.renew(leases, until).await
+        self.inner.renew(leases, until).await?;
+        self.renewals.send_modify(|renewals| *renewals += 1);
+        Ok(())
     }
 
     async fn known(
@@ -179,7 +199,9 @@ impl Store for Observed {
     }
 
     async fn purge(&self, before: Timestamp) -> Result<(), StoreError> {
-        self.inner.purge(before).await
+        self.inner.purge(before).await?;
+        self.purges.send_modify(|purges| *purges += 1);
+        Ok(())
     }
 
     async fn close(&self) {
