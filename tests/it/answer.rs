@@ -3,7 +3,9 @@
 use gladly_relay::outcome::Outcome;
 use gladly_relay::sim::{Channel, GladlyOptions, Message, MessageEvents, Operation};
 
-use crate::support::{Setup, TestRelay};
+use serde_json::json;
+
+use crate::support::{Setup, TestRelay, soon};
 
 fn requests(relay: &TestRelay) -> Vec<Operation> {
     relay
@@ -181,5 +183,27 @@ async fn conversations_are_answered_side_by_side() {
     );
     held.release();
     relay.outcomes(2).await;
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn a_burst_is_put_in_the_order_in_which_it_was_written() {
+    let relay = TestRelay::start().await;
+    let conversation = relay.conversation();
+    let held = relay.gleen.hold_next(Operation::SendMessage);
+    relay.says(&conversation, "hello");
+    soon(held.reached()).await;
+    // Written within a millisecond, told of the other way round.
+    for (text, written) in [("has not come", "200"), ("my parcel", "100")] {
+        let item = relay
+            .gladly
+            .customer_message_without_webhook(&conversation, &Message::chat(text));
+        let mut payload = relay.gladly.payload_for(&item);
+        payload["timestamp"] = json!(format!("2024-01-01T10:00:00.000{written}Z"));
+        assert_eq!(relay.post(payload.to_string()).await.status(), 200);
+    }
+    held.release();
+    relay.outcomes(2).await;
+    assert_eq!(relay.gleen.questions()[1].text, "my parcel\nhas not come");
     relay.finish().await;
 }

@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use gladly_relay::outcome::HandoffReason::CustomerRequested;
 use gladly_relay::outcome::{Outcome, SkipReason};
-use gladly_relay::sim::{AgentNull, ConversationView, GladlyOptions, Operation, What};
+use gladly_relay::sim::{
+    AgentNull, ConversationView, Fault, GladlyOptions, Operation, Reply, What, When,
+};
 use gladly_relay::store::Store;
+use serde_json::json;
 
 use crate::support::{Setup, TestRelay};
 
@@ -209,5 +212,59 @@ async fn a_dead_turn_that_may_have_answered_is_retried_as_a_handoff() {
         "the bot is not asked again"
     );
     assert_with_humans(&relay, &relay.view(&conversation));
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn what_never_succeeds_before_the_move_does_not_stop_it() {
+    for what in [What::status(500), What::CutBefore] {
+        let relay = Setup::policy(EVERYTHING).start().await;
+        for operation in [Operation::Reply, Operation::AddNote, Operation::AddTopics] {
+            relay.gladly.fault(Fault {
+                operation: Some(operation),
+                when: When::Always,
+                what: what.clone(),
+            });
+        }
+        let (conversation, outcome) = relay.outcome_of("agent please").await;
+        assert_eq!(outcome, Outcome::HandedOff(CustomerRequested), "{what:?}");
+        assert_with_humans(&relay, &relay.view(&conversation));
+        relay.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn a_move_that_meets_a_closed_conversation_leaves_it() {
+    let relay = TestRelay::start().await;
+    let closed = json!({"errors": [{"attr": "assignee", "code": "invalid_state",
+        "detail": "closed conversation cannot be reassigned"}]});
+    let refusal = Reply {
+        status: 400,
+        headers: Vec::new(),
+        body: closed.to_string(),
+    };
+    relay
+        .gladly
+        .spoil_next(Operation::PatchConversation, What::Status(refusal));
+    let (_, outcome) = relay.outcome_of("agent please").await;
+    assert_eq!(outcome, Outcome::Skipped(SkipReason::Closed));
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn outcomes_and_their_reasons_are_counted() {
+    let relay = TestRelay::start().await;
+    relay.outcome_of("hello").await;
+    let other = relay.conversation();
+    relay.says(&other, "agent please");
+    relay.outcomes(2).await;
+    let metrics = relay.metrics().await;
+    for line in [
+        r#"gladly_relay_turns_total{account="acme",outcome="replied"} 1"#,
+        r#"gladly_relay_turns_total{account="acme",outcome="handed_off"} 1"#,
+        r#"gladly_relay_handoffs_total{account="acme",reason="customer_requested"} 1"#,
+    ] {
+        assert!(metrics.contains(line), "{line} is not in {metrics}");
+    }
     relay.finish().await;
 }

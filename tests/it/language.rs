@@ -61,7 +61,7 @@ async fn the_bot_is_asked_what_the_customer_wrote_and_not_what_they_quoted() {
 
 #[tokio::test]
 async fn other_languages_ask_for_a_human_by_the_operators_patterns() {
-    let policy = r#"ask_for_human = ['\b(mitarbeiter|menschen?) sprechen\b']"#;
+    let policy = r"ask_for_human = ['\b(mitarbeiter|menschen?) sprechen\b']";
     let relay = Setup::policy(policy).start().await;
     relay
         .outcome_of("Kann ich mit einem MITARBEITER sprechen?")

@@ -1,13 +1,19 @@
 //! Gladly's rate limit is never met, whatever the load; a 429 stops all calls;
 //! one account's flood does not delay another's customers.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use gladly_relay::outcome::Outcome;
-use gladly_relay::sim::{Gladly, GladlyOptions, Gleen, Message, Operation, What};
+use gladly_relay::config::{Config, Environment};
+use gladly_relay::gladly::{Client, Pace, Precedence};
+use gladly_relay::id::ItemId;
+use gladly_relay::outcome::{HandoffReason, Outcome};
+use gladly_relay::sim::{Gladly, GladlyOptions, Gleen, Message, Operation, Reply, What};
 use gladly_relay::store::Store;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
-use crate::support::{Setup, TestRelay, soon};
+use crate::support::{Setup, TestRelay, let_pass, soon};
 
 fn limited(requests_per_second: u32) -> Setup {
     let gladly = GladlyOptions {
@@ -161,6 +167,11 @@ async fn past_its_deadline_a_conversation_goes_to_a_human_even_while_gladly_is_s
         Outcome::HandedOff(gladly_relay::outcome::HandoffReason::Deadline)
     );
     assert_eq!(relay.view(&conversation).inbox_id, "human-inbox");
+    let metrics = relay.metrics().await;
+    assert!(
+        !metrics.contains(r#"status="timeout""#),
+        "nobody waits for the slow call to end: {metrics}"
+    );
     held.release();
     relay.finish().await;
 }
@@ -190,4 +201,91 @@ async fn a_deadline_that_passed_while_the_relay_was_down_is_kept_after_the_start
         "the bot is not asked again"
     );
     relay.finish().await;
+}
+
+#[tokio::test]
+async fn a_wait_that_gladly_asks_for_is_kept_but_ends_at_the_deadline() {
+    let relay = Setup::policy("answer_deadline = \"1s\"").start().await;
+    let busy = Reply {
+        status: 503,
+        headers: vec![("Retry-After".to_owned(), "300".to_owned())],
+        body: String::new(),
+    };
+    relay
+        .gladly
+        .spoil_next(Operation::GetItem, What::Status(busy));
+    let (conversation, outcome) = relay.outcome_of("hello").await;
+    assert_eq!(outcome, Outcome::HandedOff(HandoffReason::Deadline));
+    assert_eq!(relay.view(&conversation).inbox_id, "human-inbox");
+    assert_eq!(relay.gladly.requests_of(Operation::GetItem), 1);
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn once_the_api_user_is_accepted_again_everything_goes_on_by_itself() {
+    let relay = Setup::policy("answer_deadline = \"10m\"").start().await;
+    relay
+        .gladly
+        .spoil_next(Operation::GetItem, What::status(403));
+    let conversation = relay.conversation();
+    relay.says(&conversation, "hello");
+    relay.running().store.put_off(1).await;
+    let a_minute_later = Duration::from_secs(61);
+    relay.clock.advance(a_minute_later);
+    let_pass(a_minute_later).await;
+    assert_eq!(relay.next_outcome().await, Outcome::Replied);
+    let other = relay.conversation();
+    relay.says(&other, "hello");
+    assert_eq!(relay.outcomes(2).await[1], Outcome::Replied);
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn accounts_of_one_organization_share_its_limit() {
+    let mut relay = limited(20).start_without_relay().await;
+    let first = relay.toml.split_once("[[account]]").unwrap().1.to_owned();
+    let second = first
+        .replace("\"acme\"", "\"twin\"")
+        .replace("identifier-of-acme", "identifier-of-twin")
+        .replace("the-next-identifier", "the-next-of-twin");
+    relay.toml = format!("{}[[account]]{second}", relay.toml);
+    relay.boot().await;
+    let client = reqwest::Client::new();
+    for _ in 0..8 {
+        let conversation = relay.conversation();
+        relay.says(&conversation, "hello");
+        let conversation = relay.conversation();
+        let item = relay
+            .gladly
+            .customer_message_without_webhook(&conversation, &Message::chat("hello"));
+        let request = client
+            .post(format!("{}/webhooks/gladly", relay.running().url))
+            .header("X-Account-Identifier", "identifier-of-twin")
+            .body(relay.gladly.payload_for(&item).to_string());
+        assert_eq!(soon(request.send()).await.unwrap().status(), 200);
+    }
+    relay.outcomes(16).await;
+    // `finish` asserts that no call was over the limit.
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn a_429_stops_every_call_for_as_long_as_gladly_asks() {
+    let relay = Setup::default().start_without_relay().await;
+    let config = Config::load(Some(&relay.config_file()), &Environment::default()).unwrap();
+    let (account, pace) = (&config.accounts[0], Pace::new(100));
+    tokio::spawn(pace.clone().run(CancellationToken::new()));
+    let client = Client::new(&account.name, &account.gladly, pace, Arc::default()).unwrap();
+    relay
+        .gladly
+        .spoil_next(Operation::GetItem, What::too_many(20));
+    let permit = client.permit(Precedence::Fetch).await.unwrap();
+    let id = ItemId::parse("i").unwrap();
+    assert!(client.item(permit, &id).await.is_err());
+    tokio::time::pause();
+    let before = timeout(Duration::from_secs(19), client.permit(Precedence::Reply)).await;
+    assert!(before.is_err(), "a call may go before its time");
+    // A quarter more, so that not all callers come back at once.
+    let after = timeout(Duration::from_secs(7), client.permit(Precedence::Reply)).await;
+    assert!(after.is_ok(), "no call may go after its time");
 }

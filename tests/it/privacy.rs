@@ -7,7 +7,7 @@ use gladly_relay::outcome::Outcome;
 use gladly_relay::sim::{Operation, What};
 use gladly_relay::store::Store;
 
-use crate::support::{RelayProcess, Setup, TestRelay, soon};
+use crate::support::{RelayProcess, Setup, TestRelay, let_pass, soon};
 
 const NEEDLE: &str = "needle-9f2b61";
 
@@ -68,10 +68,21 @@ async fn what_is_older_than_the_retention_is_deleted() {
     let (conversation, _) = relay.outcome_of("hello").await;
     // The reply assigned it, of which a webhook tells.
     soon(relay.gladly.wait_for(|world| world.undelivered() == 0)).await;
-    assert!(!files_with(&relay, &conversation).is_empty());
-    let later = jiff::Timestamp::now() + Duration::from_hours(192);
-    relay.running().store.purge(later).await.unwrap();
-    assert_eq!(files_with(&relay, &conversation), Vec::<String>::new());
+    let event = format!(
+        r#"{{"id": "{NEEDLE}", "type": "CONVERSATION/CLOSED", "content": {{"conversationId": "{conversation}"}}}}"#
+    );
+    assert_eq!(relay.post(event).await.status(), 200);
+    for kept in [conversation.as_str(), NEEDLE] {
+        assert!(!files_with(&relay, kept).is_empty());
+    }
+    // The upkeep runs every minute.
+    soon(relay.running().store.purged(1)).await;
+    relay.clock.advance(Duration::from_hours(192));
+    let_pass(Duration::from_mins(1)).await;
+    soon(relay.running().store.purged(2)).await;
+    for deleted in [conversation.as_str(), NEEDLE] {
+        assert_eq!(files_with(&relay, deleted), Vec::<String>::new());
+    }
     relay.finish().await;
 }
 

@@ -1,9 +1,12 @@
 //! Gleen's memory of a conversation is kept as long as the conversation is.
 
-use gladly_relay::outcome::Outcome;
-use gladly_relay::sim::GleenOptions;
+use std::time::Duration;
 
-use crate::support::{Setup, TestRelay};
+use gladly_relay::outcome::Outcome;
+use gladly_relay::sim::{GleenOptions, Operation};
+use gladly_relay::store::Store;
+
+use crate::support::{Setup, TestRelay, soon};
 
 /// The thread of each question so far.
 fn threads(relay: &TestRelay) -> Vec<String> {
@@ -121,4 +124,62 @@ async fn a_thread_that_gleen_has_forgotten_is_begun_anew() {
         assert_eq!(threads[1], threads[2], "the new thread goes on");
         relay.finish().await;
     }
+}
+
+#[tokio::test]
+async fn a_conversation_closed_while_the_bot_thinks_forgets_the_thread_that_comes_after() {
+    let relay = TestRelay::start().await;
+    let conversation = relay.conversation();
+    let held = relay.gleen.hold_next(Operation::SendMessage);
+    relay.says(&conversation, "first");
+    soon(held.reached()).await;
+    relay.gladly.close(&conversation);
+    relay.all_told().await;
+    held.release();
+    relay.next_outcome().await;
+    relay.says(&conversation, "second");
+    assert_eq!(relay.outcomes(2).await[1], Outcome::Replied);
+    let threads = threads(&relay);
+    assert_ne!(threads[0], threads[1]);
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn what_runs_and_what_waits_during_a_merge_is_answered_in_the_conversation_that_is_left() {
+    let relay = TestRelay::start().await;
+    let (source, destination) = (relay.conversation(), relay.conversation());
+    let held = relay.gleen.hold_next(Operation::SendMessage);
+    relay.says(&source, "first");
+    soon(held.reached()).await;
+    relay.says(&source, "second");
+    relay.all_told().await;
+    relay.gladly.merge(&source, &destination);
+    relay.all_told().await;
+    // What waited waits no longer for the source's lane.
+    assert_eq!(relay.next_outcome().await, Outcome::Replied);
+    held.release();
+    assert_eq!(relay.outcomes(2).await[1], Outcome::Replied);
+    assert_eq!(
+        relay.replies(&destination),
+        ["You asked: second", "You asked: first"]
+    );
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn a_conversation_is_not_forgotten_while_its_turn_runs() {
+    let relay = TestRelay::start().await;
+    let conversation = relay.conversation();
+    let held = relay.gleen.hold_next(Operation::SendMessage);
+    relay.says(&conversation, "first");
+    soon(held.reached()).await;
+    let all = jiff::Timestamp::now() + Duration::from_hours(1);
+    relay.running().store.purge(all).await.unwrap();
+    held.release();
+    relay.next_outcome().await;
+    relay.says(&conversation, "second");
+    assert_eq!(relay.outcomes(2).await[1], Outcome::Replied);
+    let threads = threads(&relay);
+    assert_eq!(threads[0], threads[1]);
+    relay.finish().await;
 }

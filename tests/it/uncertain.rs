@@ -3,12 +3,13 @@
 
 use std::time::Duration;
 
+use gladly_relay::outcome::HandoffReason::{CustomerRequested, ReplyRejected};
 use gladly_relay::outcome::Outcome;
 use gladly_relay::sim::{Channel, Fault, Gate, Message, Operation, Outage, What, When};
 
-use crate::support::{Setup, TestRelay, soon};
+use crate::support::{Setup, TestRelay, let_pass, soon};
 
-fn faults() -> [What; 7] {
+fn faults() -> [What; 8] {
     [
         What::CutBefore,
         What::CutAfter,
@@ -17,6 +18,7 @@ fn faults() -> [What; 7] {
         What::StatusAfter(504),
         What::status(503),
         What::too_many(0),
+        What::Garbage,
     ]
 }
 
@@ -212,5 +214,67 @@ async fn after_a_day_without_gladly_a_person_must_look() {
             .await
             .contains(r#"gladly_relay_dead_letters{account="acme"} 1"#)
     );
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn the_same_words_of_a_customer_or_of_an_earlier_human_are_not_taken_for_the_reply() {
+    let relay = TestRelay::start().await;
+    let conversation = relay.conversation();
+    relay.gladly.agent_replies(&conversation, "Yes.");
+    relay.gladly.move_to(&conversation, "ai-inbox", None);
+    relay.all_told().await;
+    relay.gleen.answer_next("Yes.");
+    let held = relay.gleen.hold_next(Operation::SendMessage);
+    relay.says(&conversation, "really?");
+    soon(held.reached()).await;
+    relay
+        .gladly
+        .customer_message_without_webhook(&conversation, &Message::chat("Yes."));
+    relay.gladly.spoil_next(Operation::Reply, What::CutBefore);
+    held.release();
+    assert_eq!(relay.next_outcome().await, Outcome::Replied);
+    assert_eq!(relay.replies(&conversation), ["Yes."]);
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn where_gladly_does_not_list_everything_nothing_is_sent_twice() {
+    for operation in [Operation::Reply, Operation::AddNote] {
+        let relay = TestRelay::start().await;
+        let conversation = relay.conversation();
+        for _ in 0..1000 {
+            relay
+                .gladly
+                .customer_message_without_webhook(&conversation, &Message::chat("before"));
+        }
+        relay.gladly.spoil_next(operation, What::CutAfter);
+        let asks = operation == Operation::AddNote;
+        relay.says(&conversation, if asks { "agent please" } else { "hello" });
+        let expected = if asks {
+            CustomerRequested
+        } else {
+            ReplyRejected
+        };
+        assert_eq!(relay.next_outcome().await, Outcome::HandedOff(expected));
+        assert_eq!(relay.replies(&conversation).len(), usize::from(!asks));
+        assert_eq!(relay.view(&conversation).notes().len(), 1);
+        relay.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn a_reply_whose_answer_never_comes_is_looked_for_even_past_the_deadline() {
+    let relay = TestRelay::start().await;
+    let held = relay.gladly.hold_next_answer(Operation::Reply);
+    let conversation = relay.conversation();
+    relay.says(&conversation, "hello");
+    soon(held.reached()).await;
+    relay.clock.advance(Duration::from_mins(2));
+    // The time that a call to Gladly may take.
+    let_pass(Duration::from_secs(16)).await;
+    assert_eq!(relay.next_outcome().await, Outcome::Replied);
+    assert_eq!(relay.replies(&conversation).len(), 1);
+    held.release();
     relay.finish().await;
 }

@@ -1,10 +1,22 @@
 //! Every delivery gets the answer of the interface, and nothing is lost.
 
-use gladly_relay::sim::Message;
-use gladly_relay::store::Store;
-use serde_json::{Value, json};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
-use crate::support::{Setup, TestRelay, soon};
+use axum::body::Body;
+use axum::http::Request;
+use gladly_relay::account::Accounts;
+use gladly_relay::config::{Config, Environment};
+use gladly_relay::http::{State, public_router};
+use gladly_relay::outcome::Outcome;
+use gladly_relay::relay::Relay;
+use gladly_relay::sim::Message;
+use gladly_relay::store::{Sqlite, Store};
+use gladly_relay::telemetry::Metrics;
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+use crate::support::{IDENTIFIER, Setup, TestRelay, soon};
 
 fn message(event: &str, conversation: &str, item: &str) -> Value {
     json!({
@@ -86,6 +98,80 @@ async fn an_event_without_an_id_is_told_apart_by_what_it_says() {
 }
 
 #[tokio::test]
+async fn events_without_an_id_that_say_different_things_are_all_taken() {
+    let relay = TestRelay::start().await;
+    for conversation in ["abc", "abd"] {
+        let body =
+            json!({"type": "CONVERSATION/CLOSED", "content": {"conversationId": conversation}});
+        assert_eq!(
+            status_of(&relay, &body).await,
+            (200, json!({"status": "accepted"})),
+            "{body}"
+        );
+    }
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_stored_is_refused_and_answered_once_it_is_delivered_again() {
+    let relay = TestRelay::start().await;
+    let conversation = relay.conversation();
+    relay
+        .gladly
+        .wait_for(|world| world.undelivered() == 0)
+        .await;
+    let item = relay
+        .gladly
+        .customer_message_without_webhook(&conversation, &Message::chat("hours?"));
+    let body = message("e1", &conversation, &item).to_string();
+    let ready = format!("{}/readyz", relay.running().url);
+    relay.running().store.set_full(true);
+    let refused = relay.post(body.clone()).await;
+    assert_eq!(refused.status(), 503);
+    assert_eq!(refused.headers()["retry-after"], "30");
+    assert_eq!(soon(reqwest::get(&ready)).await.unwrap().status(), 503);
+    relay.running().store.set_full(false);
+    assert_eq!(relay.post(body).await.status(), 200);
+    assert_eq!(soon(reqwest::get(&ready)).await.unwrap().status(), 200);
+    assert_eq!(relay.next_outcome().await, Outcome::Replied);
+    assert_eq!(relay.replies(&conversation).len(), 1);
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn a_relay_that_stops_takes_no_more_and_is_not_ready() {
+    let relay = Setup::default().start_without_relay().await;
+    let config = Config::load(Some(&relay.config_file()), &Environment::default()).unwrap();
+    let store = Arc::new(Sqlite::open(&config.store).await.unwrap());
+    let metrics = Arc::<Metrics>::default();
+    let state = Arc::new(State {
+        accounts: Accounts::new(&config.accounts),
+        relay: Relay::new(
+            &config.accounts,
+            store.clone(),
+            relay.clock.clone(),
+            metrics.clone(),
+        )
+        .unwrap(),
+        store: store.clone(),
+        clock: relay.clock.clone(),
+        metrics,
+        stopping: AtomicBool::new(true),
+    });
+    let webhook = Request::post("/webhooks/gladly")
+        .header("X-Account-Identifier", IDENTIFIER)
+        .body(Body::from(message("e1", "c", "i").to_string()));
+    let ready = Request::get("/readyz").body(Body::empty());
+    for request in [webhook, ready] {
+        let answer = public_router(state.clone()).oneshot(request.unwrap()).await;
+        assert_eq!(answer.unwrap().status(), 503);
+    }
+    let backlog = store.backlog(jiff::Timestamp::now()).await.unwrap();
+    assert_eq!(backlog, [], "nothing was taken");
+    store.close().await;
+}
+
+#[tokio::test]
 async fn a_known_event_that_cannot_be_used_is_accepted_and_kept_as_a_dead_letter() {
     let relay = TestRelay::start().await;
     for body in [
@@ -164,6 +250,8 @@ async fn without_a_known_identifier_there_is_one_answer_whatever_is_wrong() {
         request(),
         with("wrong"),
         with(""),
+        with("identifier-of-acm").basic_auth("gladly", Some("secret")),
+        with("identifier-of-acme2").basic_auth("gladly", Some("secret")),
         with("identifier-of-acme"),
         with("identifier-of-acme").basic_auth("gladly", Some("wrong")),
         with("wrong").basic_auth("gladly", Some("secret")),

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 pub(crate) use observed::Observed;
 pub(crate) use process::RelayProcess;
-pub(crate) use relay::{Setup, TestRelay};
+pub(crate) use relay::{IDENTIFIER, Setup, TestRelay};
 
 /// Says that a test needs a program that is not here, and fails where the
 /// environment says that everything is.
@@ -32,4 +32,12 @@ pub(crate) async fn soon<T>(work: impl Future<Output = T>) -> T {
     tokio::time::timeout(limit, work)
         .await
         .expect("what the test waits for did not happen")
+}
+
+/// Lets this much of Tokio's time pass at once: timeouts, waits for a probe.
+/// The relay's calendar time is the business of `TestRelay::clock`.
+pub(crate) async fn let_pass(length: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(length).await;
+    tokio::time::resume();
 }

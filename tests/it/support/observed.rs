@@ -1,5 +1,6 @@
 //! A store that tells the test how turns end, and that fails when asked to.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -22,19 +23,26 @@ pub(crate) struct Observed {
     inner: Sqlite,
     outcomes: watch::Sender<Vec<Outcome>>,
     retries: watch::Sender<usize>,
+    renewals: watch::Sender<usize>,
+    purges: watch::Sender<usize>,
     /// Write number `.0` of those so far (`.1`) fails.
     fail_at: Mutex<FailAt>,
+    /// Whether nothing can be written for now: a full disk.
+    full: AtomicBool,
 }
 
 impl Observed {
     pub(crate) fn new(inner: Sqlite) -> Self {
         let (outcomes, _) = watch::channel(Vec::new());
-        let (retries, _) = watch::channel(0);
+        let [(retries, _), (renewals, _), (purges, _)] = [(); 3].map(|()| watch::channel(0));
         Self {
             inner,
             outcomes,
             retries,
+            renewals,
+            purges,
             fail_at: Mutex::new(None),
+            full: AtomicBool::new(false),
         }
     }
 
@@ -47,15 +55,34 @@ impl Observed {
 
     /// Waits until turns were put off so often.
     pub(crate) async fn put_off(&self, count: usize) {
-        let mut seen = self.retries.subscribe();
-        seen.wait_for(|retries| *retries >= count)
-            .await
-            .expect("the sender lives in self");
+        reached(&self.retries, count).await;
+    }
+
+    /// Waits until leases were renewed so often.
+    pub(crate) async fn renewed(&self, count: usize) {
+        reached(&self.renewals, count).await;
+    }
+
+    /// Waits until old rows were deleted so often.
+    pub(crate) async fn purged(&self, count: usize) {
+        reached(&self.purges, count).await;
     }
 
     /// Makes the checkpoint with this number, from now, fail once.
     pub(crate) fn fail_checkpoint(&self, number: usize) {
         *self.fail_at.lock().unwrap_or_else(PoisonError::into_inner) = Some((number, 0));
+    }
+
+    /// Makes the disk full, or gives it room again: webhooks and probes fail.
+    pub(crate) fn set_full(&self, full: bool) {
+        self.full.store(full, Ordering::SeqCst);
+    }
+
+    fn room(&self) -> Result<(), StoreError> {
+        if self.full.load(Ordering::SeqCst) {
+            return Err(StoreError::Unavailable("the disk is full".to_owned()));
+        }
+        Ok(())
     }
 
     fn fails_now(&self) -> bool {
@@ -68,9 +95,17 @@ impl Observed {
     }
 }
 
+async fn reached(counter: &watch::Sender<usize>, count: usize) {
+    let mut seen = counter.subscribe();
+    seen.wait_for(|counted| *counted >= count)
+        .await
+        .expect("the sender lives in self");
+}
+
 #[async_trait]
 impl Store for Observed {
     async fn record(&self, delivery: Delivery) -> Result<Recorded, StoreError> {
+        self.room()?;
         self.inner.record(delivery).await
     }
 
@@ -111,7 +146,9 @@ impl Store for Observed {
         leases: Vec<(TurnId, String)>,
         until: Timestamp,
     ) -> Result<(), StoreError> {
-        self.inner.renew(leases, until).await
+        self.inner.renew(leases, until).await?;
+        self.renewals.send_modify(|renewals| *renewals += 1);
+        Ok(())
     }
 
     async fn known(
@@ -157,11 +194,14 @@ impl Store for Observed {
     }
 
     async fn probe(&self, now: Timestamp) -> Result<(), StoreError> {
+        self.room()?;
         self.inner.probe(now).await
     }
 
     async fn purge(&self, before: Timestamp) -> Result<(), StoreError> {
-        self.inner.purge(before).await
+        self.inner.purge(before).await?;
+        self.purges.send_modify(|purges| *purges += 1);
+        Ok(())
     }
 
     async fn close(&self) {

@@ -242,6 +242,17 @@ impl TestRelay {
         self.webhook = Some(self.gladly.register_webhook(spec));
     }
 
+    /// From now on no webhook reaches the relay but those posted by hand.
+    pub(crate) fn lose_webhooks(&self) {
+        let webhook = self.webhook.as_ref().expect("the relay was started");
+        self.gladly.enable_webhook(webhook, false);
+    }
+
+    /// Waits until the relay has been told all that has happened.
+    pub(crate) async fn all_told(&self) {
+        soon(self.gladly.wait_for(|world| world.undelivered() == 0)).await;
+    }
+
     /// Stops the relay as SIGTERM would.
     pub(crate) async fn stop(&mut self) {
         if let Some(running) = self.running.take() {
