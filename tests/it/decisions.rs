@@ -521,13 +521,38 @@ async fn a_takeover_that_no_webhook_told_of_is_seen_before_a_late_reply() {
 }
 
 #[tokio::test]
+async fn a_takeover_that_no_webhook_told_of_is_seen_by_the_recheck() {
+    let relay = TestRelay::start().await;
+    let conversation = relay.conversation();
+    let held = relay.gleen.hold_next(Operation::SendMessage);
+    relay.says(&conversation, "hello");
+    soon(held.reached()).await;
+    relay.lose_webhooks();
+    relay.gladly.take_over(&conversation);
+    held.release();
+    assert_eq!(
+        relay.next_outcome().await,
+        skipped(SkipReason::HumanAssigned)
+    );
+    assert_eq!(relay.replies(&conversation).len(), 0);
+    relay.finish().await;
+}
+
+#[tokio::test]
 async fn a_customer_who_reopens_a_conversation_by_writing_is_answered() {
     let relay = TestRelay::start().await;
     let (conversation, _) = relay.outcome_of("hello").await;
-    relay.gladly.close(&conversation);
     relay.all_told().await;
     relay.lose_webhooks();
-    // Only the message is heard of, not the reopening.
+    relay.gladly.close(&conversation);
+    tell_status(
+        &relay,
+        &conversation,
+        "CONVERSATION/CLOSED",
+        SignedDuration::ZERO,
+    )
+    .await;
+    // Only the closing and the message are heard of, not the reopening.
     let item = relay
         .gladly
         .customer_message_without_webhook(&conversation, &Message::chat("one more thing"));
@@ -562,6 +587,14 @@ async fn tell_holder(relay: &TestRelay, conversation: &str, inbox_id: &str, at: 
     let at = jiff::Timestamp::now() + at;
     let body = json!({"id": "by-hand", "type": "CONVERSATION_ASSIGNEE/UPDATED", "timestamp": at.to_string(),
         "content": {"conversationId": conversation, "assignee": {"inboxId": inbox_id}}});
+    assert_eq!(relay.post(body.to_string()).await.status(), 200);
+}
+
+/// Tells by hand what became of a conversation's status, as of so long from now.
+async fn tell_status(relay: &TestRelay, conversation: &str, event: &str, at: SignedDuration) {
+    let at = jiff::Timestamp::now() + at;
+    let body = json!({"id": event, "type": event, "timestamp": at.to_string(),
+        "content": {"conversationId": conversation}});
     assert_eq!(relay.post(body.to_string()).await.status(), 200);
 }
 
@@ -630,14 +663,14 @@ async fn a_late_webhook_about_the_status_does_not_replace_a_newer_one() {
     relay.gladly.close(&conversation);
     relay.all_told().await;
     relay.lose_webhooks();
-    let now = jiff::Timestamp::now();
-    for (event, at) in [
-        ("CONVERSATION/CLOSED", now),
-        ("CONVERSATION/REOPENED", now - Duration::from_secs(5)),
-    ] {
-        let body = json!({"id": event, "type": event, "timestamp": at.to_string(),
-            "content": {"conversationId": conversation}});
-        assert_eq!(relay.post(body.to_string()).await.status(), 200);
+    for (event, seconds) in [("CONVERSATION/CLOSED", 0), ("CONVERSATION/REOPENED", -5)] {
+        tell_status(
+            &relay,
+            &conversation,
+            event,
+            SignedDuration::from_secs(seconds),
+        )
+        .await;
     }
     assert_eq!(relay.post(payload.to_string()).await.status(), 200);
     assert_eq!(relay.next_outcome().await, skipped(SkipReason::Closed));
@@ -722,5 +755,22 @@ async fn a_bot_that_asks_to_wait_past_the_deadline_is_not_waited_for() {
     assert_eq!(outcome, Outcome::HandedOff(BotError));
     assert_handed_off(&relay, &conversation, "hello");
     assert_eq!(relay.gleen.requests().len(), 1);
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn a_language_learnt_before_is_not_told_once_that_is_switched_off() {
+    let mut relay = Setup::policy("detect_language = true").start().await;
+    let german = "Guten Tag, ich habe meine Bestellung leider noch nicht bekommen.";
+    let (conversation, _) = relay.outcome_of(german).await;
+    relay.toml = relay
+        .toml
+        .replace("detect_language = true", "detect_language = false");
+    relay.restart().await;
+    relay.says(&conversation, "12345");
+    assert_eq!(relay.next_outcome().await, Outcome::Replied);
+    let questions = relay.gleen.questions();
+    let locales = questions.iter().map(|question| question.locale.as_deref());
+    assert_eq!(locales.collect::<Vec<_>>(), [Some("de"), None]);
     relay.finish().await;
 }

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use gladly_relay::outcome::Outcome;
-use gladly_relay::sim::{GleenOptions, Operation};
+use gladly_relay::sim::{GleenOptions, Message, Operation};
 use gladly_relay::store::Store;
+use serde_json::json;
 
 use crate::support::{Setup, TestRelay, soon};
 
@@ -128,16 +129,25 @@ async fn a_thread_that_gleen_has_forgotten_is_begun_anew() {
 
 #[tokio::test]
 async fn a_conversation_closed_while_the_bot_thinks_forgets_the_thread_that_comes_after() {
-    let relay = TestRelay::start().await;
+    let relay = Setup::policy("recheck_before_reply = false").start().await;
     let conversation = relay.conversation();
     let held = relay.gleen.hold_next(Operation::SendMessage);
     relay.says(&conversation, "first");
     soon(held.reached()).await;
-    relay.gladly.close(&conversation);
     relay.all_told().await;
+    // Only the closing is heard of, so that no look at Gladly comes between.
+    relay.lose_webhooks();
+    relay.gladly.close(&conversation);
+    let closed = json!({"id": "closed", "type": "CONVERSATION/CLOSED",
+        "content": {"conversationId": conversation}});
+    assert_eq!(relay.post(closed.to_string()).await.status(), 200);
     held.release();
     relay.next_outcome().await;
-    relay.says(&conversation, "second");
+    let item = relay
+        .gladly
+        .customer_message_without_webhook(&conversation, &Message::chat("second"));
+    let payload = relay.gladly.payload_for(&item);
+    assert_eq!(relay.post(payload.to_string()).await.status(), 200);
     assert_eq!(relay.outcomes(2).await[1], Outcome::Replied);
     let threads = threads(&relay);
     assert_ne!(threads[0], threads[1]);
