@@ -210,6 +210,10 @@ impl TurnRun {
             return Ok(work.await);
         }
         let left = time_until(self.turn.deadline_at, self.shared.clock.now());
+        // A timeout of nothing still lets work through that is done at once.
+        if left.is_zero() {
+            return Err(Stop::Deadline);
+        }
         tokio::time::timeout(left, work)
             .await
             .map_err(|_| Stop::Deadline)

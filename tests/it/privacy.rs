@@ -1,6 +1,7 @@
 //! Nobody's words outlive their turn: not in the database, not in its log, not
 //! in what the relay logs. Secrets are nowhere at all.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use gladly_relay::outcome::Outcome;
@@ -11,27 +12,19 @@ use crate::support::{RelayProcess, Setup, TestRelay, let_pass, soon};
 
 const NEEDLE: &str = "needle-9f2b61";
 
+/// The files of the database that hold a text. The log is read first: what is
+/// moved into the database meanwhile is then seen there.
 fn files_with(relay: &TestRelay, needle: &str) -> Vec<String> {
-    let folder = relay.database().parent().unwrap().to_owned();
-    let files = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|file| file.unwrap().path());
-    let database = files.filter(|file| {
-        file.file_name()
-            .unwrap()
-            .to_string_lossy()
-            .starts_with("relay.db")
-    });
-    let holds = |file: &std::path::PathBuf| {
+    let database = relay.database();
+    let files = [database.with_extension("db-wal"), database];
+    let holds = |file: &PathBuf| {
         let bytes = std::fs::read(file).unwrap();
         bytes
             .windows(needle.len())
             .any(|window| window == needle.as_bytes())
     };
-    database
-        .filter(holds)
-        .map(|file| file.display().to_string())
-        .collect()
+    let found = files.into_iter().filter(holds);
+    found.map(|file| file.display().to_string()).collect()
 }
 
 #[tokio::test]

@@ -10,11 +10,12 @@ mod writer;
 
 use std::fs::File;
 use std::path::Path;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqlitePool, SqlitePoolOptions};
-use sqlx::{ConnectOptions, Connection};
+use sqlx::{ConnectOptions, Connection, Row};
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
@@ -25,6 +26,10 @@ use crate::conversation::{Holder, Known, Status};
 use crate::id::{AccountName, ConversationId, TurnId};
 use crate::telemetry::Backlog;
 use writer::Writer;
+
+/// How often and how far apart the log is tried to be wiped.
+const WIPING_TRIES: u32 = 20;
+const WIPING_WAIT: Duration = Duration::from_millis(50);
 
 /// A database file, open.
 pub struct Sqlite {
@@ -83,6 +88,23 @@ impl Sqlite {
             options,
             _lock: lock,
         }
+    }
+
+    /// Empties the write-ahead log, where erased words still stand. Outside the
+    /// writer's transaction, as SQLite demands, and again while somebody reads
+    /// or writes in the way (sqlite.org, "`PRAGMA wal_checkpoint`").
+    async fn wipe_log(&self) -> Result<(), StoreError> {
+        let mut connection = self.options.connect().await?;
+        for _ in 0..WIPING_TRIES {
+            let truncate = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)");
+            let busy: i64 = truncate.fetch_one(&mut connection).await?.try_get(0)?;
+            if busy == 0 {
+                return Ok(connection.close().await?);
+            }
+            tokio::time::sleep(WIPING_WAIT).await;
+        }
+        let what = "its log is in use and could not be wiped".to_owned();
+        Err(StoreError::Unavailable(what))
     }
 
     async fn writer(&self) -> Result<Writer, StoreError> {
@@ -220,13 +242,7 @@ impl Store for Sqlite {
         writer
             .write(move |connection| Box::pin(upkeep::purge(connection, before)))
             .await?;
-        // Outside the writer's transaction, as SQLite demands. A reader in the
-        // way only puts the wiping off until the next time.
-        let mut connection = self.options.connect().await?;
-        sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
-            .execute(&mut connection)
-            .await?;
-        Ok(connection.close().await?)
+        self.wipe_log().await
     }
 
     async fn close(&self) {
