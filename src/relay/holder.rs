@@ -4,11 +4,17 @@
 //! and [`TurnRun::whose`] *after* its permit, because waiting for a permit may
 //! take long, and by a look if what is known has grown old.
 
+use std::time::Duration;
+
 use super::policy;
 use super::turn::{Stop, TurnRun};
 use crate::gladly::{GladlyError, Precedence};
 use crate::id::ConversationId;
 use crate::outcome::SkipReason;
+
+/// Times are stored in milliseconds; what a webhook tells of the very one in
+/// which a look was begun may have come after it, and must win.
+const SHORTLY: Duration = Duration::from_millis(1);
 
 impl TurnRun {
     /// Where to read and write: a merge may have left another conversation.
@@ -26,7 +32,7 @@ impl TurnRun {
         let gladly = &self.account.gladly;
         let looking = async {
             let permit = gladly.permit(precedence).await?;
-            let at = self.shared.clock.now();
+            let at = self.shared.clock.now() - SHORTLY;
             Ok((at, gladly.conversation(permit, &id).await?))
         };
         let looked: Result<_, GladlyError> = self.in_time(looking).await?;
