@@ -103,15 +103,15 @@ impl fmt::Display for AccountName {
 }
 
 /// One webhook delivery's id. It never reaches a URL, so any text will do.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EventId(pub String);
 
 /// Gleen's id for its memory of a conversation. Never part of a URL.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ThreadId(pub String);
 
 /// A turn in the store, in the order in which turns began.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct TurnId(pub i64);
 
 impl fmt::Display for TurnId {

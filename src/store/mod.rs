@@ -1,26 +1,46 @@
-//! The store: the journal of webhooks, the turns and their checkpoints, what is
+//! The store: the journal of webhooks, the turns and their progress, what is
 //! known of conversations, and the dead letters.
 //!
 //! The journal is the queue: recording an event and queueing its turn are one
-//! write. [`Store`] is what the relay needs of a database; [`Sqlite`] is one.
-//! When a method that writes has returned, its effect survives a power cut.
+//! write. When a method that writes has returned, its effect survives a power
+//! cut.
+//!
+//! A back end does three plain things for a batch of [`Command`]s: it loads
+//! what they need ([`Needs`]) into a [`Picture`], lets [`apply()`] change that, and
+//! saves what changed ([`Changes`]) in one transaction. Every rule stands in
+//! [`apply()`], pure and shared; SQL holds keys and order alone.
+//!
+//! - [`Store`] is what the relay needs, [`Operations`] what operators need.
+//! - [`Sqlite`] keeps everything in one file, [`Memory`] nothing at all: it is
+//!   for tests in which no file matters.
+//! - Words are sealed at rest, with keys that are destroyed.
 
-mod sqlite;
 mod types;
+
+mod apply;
+mod lane;
+mod picture;
+
+mod memory;
+mod seal;
+mod sqlite;
+
+#[cfg(test)]
+mod conformance;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 
+pub use apply::apply;
+pub use lane::{Arrival, Lane, LaneTurn, Run};
+pub use memory::Memory;
+pub use picture::{Changes, Conversation, Key, Needs, Picture, TurnChange, Unreadable};
 pub use sqlite::Sqlite;
 pub use types::{
-    Change, Checkpoint, Claim, ClaimedTurn, DeadLetter, DeadLetterId, Delivery, History, Lease,
-    Message, NewPart, PartKind, PartState, Recorded, Repetition, Step, StoreError, StoredPart,
-    Turn,
+    Answer, Backlog, Change, ClaimRequest, Claimed, Command, DeadLetter, DeadLetterId, Delivery,
+    Learnt, Message, Progress, Recorded, RetryRequest, Runner, Save, Standing, StoreError,
+    StoredTurn, TurnEnd,
 };
-
-use crate::conversation::{Holder, Known, Status};
-use crate::id::{AccountName, ConversationId, TurnId};
-use crate::telemetry::Backlog;
 
 /// What the relay needs of a database.
 #[async_trait]
@@ -28,51 +48,30 @@ pub trait Store: Send + Sync {
     /// Journals one delivery and applies what it says, in one write.
     async fn record(&self, delivery: Delivery) -> Result<Recorded, StoreError>;
 
-    /// Leases the account's next turn that is due, beginning one if messages
-    /// wait in a free lane.
-    async fn claim(
-        &self,
-        account: &AccountName,
-        lease: Lease,
-        now: Timestamp,
-    ) -> Result<Claim, StoreError>;
+    /// Takes the account's turns that are due, beginning one in each free lane
+    /// in which messages wait.
+    async fn claim(&self, request: ClaimRequest) -> Result<Claimed, StoreError>;
 
-    /// Stores a turn's progress.
+    /// Stores a turn's progress and tells what is known of its conversation then.
     ///
     /// # Errors
-    /// [`StoreError::LeaseLost`] if `owner` does not hold the turn any more.
-    async fn checkpoint(
-        &self,
-        turn: TurnId,
-        owner: &str,
-        checkpoint: Checkpoint,
-        now: Timestamp,
-    ) -> Result<(), StoreError>;
+    /// [`StoreError::NotRunning`] if somebody else runs the turn by now.
+    async fn save(&self, save: Save) -> Result<Standing, StoreError>;
 
-    /// Prolongs leases, each named by its turn and owner, that have not been lost.
-    async fn renew(
-        &self,
-        leases: Vec<(TurnId, String)>,
-        until: Timestamp,
-    ) -> Result<(), StoreError>;
+    /// Writes something, to see whether it can.
+    async fn probe(&self) -> Result<(), StoreError>;
 
-    /// What is known of a conversation, or of the one it was merged into.
-    async fn known(
-        &self,
-        account: &AccountName,
-        conversation: &ConversationId,
-    ) -> Result<Known, StoreError>;
+    /// Deletes what ended before `before`. Events that are forgotten by it are
+    /// refused from then on.
+    async fn purge(&self, before: Timestamp) -> Result<(), StoreError>;
 
-    /// Stores what a look at Gladly showed at `at`.
-    async fn looked(
-        &self,
-        account: &AccountName,
-        conversation: &ConversationId,
-        holder: Holder,
-        status: Status,
-        at: Timestamp,
-    ) -> Result<(), StoreError>;
+    /// Finishes what was begun and lets go of the database.
+    async fn close(&self);
+}
 
+/// What operators need of a database, beside a relay that may be running.
+#[async_trait]
+pub trait Operations: Send + Sync {
     /// What waits, for every account that has anything waiting or dead.
     async fn backlog(&self, now: Timestamp) -> Result<Vec<Backlog>, StoreError>;
 
@@ -82,22 +81,8 @@ pub trait Store: Send + Sync {
     /// Makes a dead turn's messages wait again, with a new deadline; one that may
     /// have answered is handed off instead. False if there is no such dead
     /// letter, it is a webhook that could not be used, or its lane is taken.
-    async fn retry_dead_letter(
-        &self,
-        id: DeadLetterId,
-        now: Timestamp,
-        deadline_at: Timestamp,
-    ) -> Result<bool, StoreError>;
+    async fn retry_dead_letter(&self, request: RetryRequest) -> Result<bool, StoreError>;
 
     /// Forgets a dead letter. False if there is none with this id.
     async fn drop_dead_letter(&self, id: DeadLetterId) -> Result<bool, StoreError>;
-
-    /// Writes something, to see whether it can.
-    async fn probe(&self, now: Timestamp) -> Result<(), StoreError>;
-
-    /// Deletes what ended before `before` and wipes what is left of erased text.
-    async fn purge(&self, before: Timestamp) -> Result<(), StoreError>;
-
-    /// Finishes what was begun and lets go of the database.
-    async fn close(&self);
 }

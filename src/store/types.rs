@@ -2,58 +2,84 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
-use crate::conversation::{Holder, Known, Status};
-use crate::id::{AccountName, ConversationId, EventId, ItemId, ThreadId, TurnId};
-use crate::outcome::{HandoffReason, Outcome};
-use crate::text::Part;
+use crate::clock::Moment;
+use crate::conversation::{Bot, Holder, Known, Look, Repetition, Status, Written};
+use crate::id::{AccountName, ConversationId, EventId, InboxId, ItemId, ThreadId, TurnId};
+use crate::outcome::Outcome;
+
+/// Something to be done to the store: a batch of them is one transaction.
+#[derive(Debug, Clone)]
+pub enum Command {
+    /// Journal a webhook.
+    Record(Delivery),
+    /// Take turns that are due.
+    Claim(ClaimRequest),
+    /// Store a turn's progress.
+    Save(Save),
+    /// Let a dead turn's messages wait again.
+    RetryDeadLetter(RetryRequest),
+    /// Forget a dead letter.
+    DropDeadLetter(DeadLetterId),
+}
+
+/// What came of a [`Command`].
+#[derive(Debug)]
+pub enum Answer {
+    /// Of [`Command::Record`].
+    Recorded(Recorded),
+    /// Of [`Command::Claim`].
+    Claimed(Claimed),
+    /// Of [`Command::Save`].
+    Saved(Standing),
+    /// Of [`Command::RetryDeadLetter`] and [`Command::DropDeadLetter`]: whether
+    /// it could be done.
+    Settled(bool),
+    /// It could not be made.
+    Refused(StoreError),
+}
 
 /// One webhook delivery, ready for the journal.
 #[derive(Debug, Clone)]
 pub struct Delivery {
     /// Whose it is.
     pub account: AccountName,
+    /// The account's bot: what it is told decides what is taken up.
+    pub bot: Bot,
     /// Its id: a second delivery with the same one is a duplicate.
     pub event_id: EventId,
     /// Its type, for dead letters.
     pub event_type: &'static str,
-    /// When it was raised, by Gladly's clock.
-    pub occurred_at: Timestamp,
+    /// When it was raised, by Gladly's clock; never later than `received`.
+    pub happened_at: Option<Timestamp>,
     /// When it arrived.
-    pub received_at: Timestamp,
+    pub received: Moment,
+    /// How long after that a message must have an answer or a human.
+    pub answer_deadline: Duration,
     /// What it says.
     pub change: Change,
 }
 
-/// What a delivery changes.
+/// What a delivery says.
 #[derive(Debug, Clone)]
 pub enum Change {
-    /// A message that wants an outcome before `deadline_at`.
+    /// A customer wrote.
     Message {
-        /// Where it was written.
+        /// Where.
         conversation_id: ConversationId,
-        /// What was written.
+        /// What.
         item_id: ItemId,
-        /// Who held the conversation then, if the event said.
-        holder: Option<Holder>,
-        /// When a human must have it.
-        deadline_at: Timestamp,
+        /// Who held the conversation before, if the event said.
+        context: Option<Holder>,
     },
-    /// A conversation's status.
+    /// A conversation's status changed.
     Status(ConversationId, Status),
-    /// A conversation's holder.
-    Holder {
-        /// The conversation.
-        conversation_id: ConversationId,
-        /// Who holds it.
-        holder: Holder,
-        /// Whether that makes it the bot's: then messages that were left alone
-        /// moments ago wait again. Gladly may tell of a message first and of
-        /// the rule that moved it to the AI inbox second.
-        is_bots: bool,
-    },
+    /// A conversation's holder changed; none if the event can't be read.
+    Holder(ConversationId, Option<Holder>),
     /// `source` is gone, `destination` is left.
     Merge {
         /// The conversation that is gone.
@@ -61,13 +87,8 @@ pub enum Change {
         /// The conversation that is left.
         destination: ConversationId,
     },
-    /// A known event that can't be used: a dead letter.
-    Unusable {
-        /// What is wrong with it.
-        error: String,
-        /// Its body.
-        payload: String,
-    },
+    /// A known event that can't be used: a dead letter. Says what is wrong.
+    Unusable(String),
 }
 
 /// Whether a delivery was new.
@@ -77,323 +98,285 @@ pub enum Recorded {
     Accepted,
     /// The same event, or another event for the same message, came before.
     Duplicate,
+    /// It is older than what is still remembered, so nobody can tell whether it
+    /// came before.
+    TooOld,
 }
 
-/// Who works on a turn, and until when nobody else may.
+/// Names one start of a relay. What an earlier start left running is taken up
+/// by the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Runner(pub u32);
+
+/// Asks for turns that are due.
 #[derive(Debug, Clone)]
-pub struct Lease {
-    /// Whoever claimed: a name that no other claim has.
-    pub owner: String,
-    /// When the lease ends unless it is renewed.
-    pub until: Timestamp,
+pub struct ClaimRequest {
+    /// Whose.
+    pub account: AccountName,
+    /// Who will run them.
+    pub runner: Runner,
+    /// At most so many.
+    pub limit: usize,
+    /// The present moment.
+    pub now: Moment,
+    /// An account's deadline: what another clock stored is believed no further.
+    pub answer_deadline: Duration,
 }
 
-/// What there was to claim.
-#[derive(Debug)]
-pub enum Claim {
-    /// A turn, leased.
-    Turn(Box<ClaimedTurn>),
-    /// Nothing is due; the earliest unfinished turn that nobody holds is due then.
-    Nothing {
-        /// When to ask again, if a time is known.
-        next_due_at: Option<Timestamp>,
-    },
+/// Turns that are due, now run by whoever asked.
+#[derive(Debug, Default)]
+pub struct Claimed {
+    /// Each with what is known of its conversation.
+    pub turns: Vec<(StoredTurn, Standing)>,
+    /// When the account's next turn is due, if one waits.
+    pub next_due_at: Option<Timestamp>,
 }
 
-/// A leased turn with all that decisions about it need.
-#[derive(Debug)]
-pub struct ClaimedTurn {
-    /// The turn.
-    pub turn: Turn,
-    /// What is known of its conversation.
-    pub known: Known,
-    /// What happened in the conversation before.
-    pub history: History,
+/// A customer's item that waits for, or belongs to, a turn.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    /// Its id in Gladly.
+    pub item_id: ItemId,
+    /// When it was written.
+    pub written: Written,
+    /// When it arrived.
+    #[serde(with = "jiff::fmt::serde::timestamp::millisecond::required")]
+    pub received_at: Timestamp,
+    /// When it must have an answer or a human.
+    #[serde(with = "jiff::fmt::serde::timestamp::millisecond::required")]
+    pub deadline_at: Timestamp,
 }
 
-/// What a turn does next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
-    /// Fetch the messages.
-    Gather,
-    /// Decide, and ask the bot.
-    Ask,
-    /// Send the answer's parts.
-    Deliver,
-    /// Move the conversation to the human inbox.
-    HandOff,
-}
-
-impl Step {
-    /// The word for the column and the log.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Gather => "gather",
-            Self::Ask => "ask",
-            Self::Deliver => "deliver",
-            Self::HandOff => "hand_off",
-        }
-    }
-}
-
-/// The work of answering the messages that waited when a lane became free.
-#[derive(Clone)]
-pub struct Turn {
+/// The work of answering the messages that waited when a lane became free, as
+/// the store keeps it. What a turn has come to is its own affair: `state` and
+/// `words` are opaque here.
+#[derive(Clone, PartialEq, Eq)]
+pub struct StoredTurn {
     /// Its id.
     pub id: TurnId,
     /// Whose it is.
     pub account: AccountName,
-    /// Its lane.
+    /// The conversation in which it began.
     pub conversation_id: ConversationId,
-    /// What to do next.
-    pub step: Step,
     /// When its first message arrived.
     pub received_at: Timestamp,
     /// When its conversation must have an answer or a human.
     pub deadline_at: Timestamp,
-    /// Failures in a row.
-    pub attempts: u32,
-    /// When the first of them was.
-    pub failing_since: Option<Timestamp>,
-    /// The bot's words, once it has answered.
-    pub answer: Option<String>,
-    /// Why it is being handed off, once that is decided.
-    pub handoff_reason: Option<HandoffReason>,
-    /// Its messages, in the order in which they arrived.
+    /// Its messages, in the order in which they were written.
     pub messages: Vec<Message>,
-    /// What it writes into Gladly, in order.
-    pub parts: Vec<StoredPart>,
+    /// The revision of the facts by which it began: what was told later is news.
+    pub began: u64,
+    /// What it has come to, without words; none at its beginning.
+    pub state: Option<String>,
+    /// The words in it; sealed at rest. None once they are erased.
+    pub words: Option<String>,
+    /// A person has retried it: it may have answered, so it goes to a human.
+    pub retried: bool,
+    /// How it ended.
+    pub end: Option<TurnEnd>,
 }
 
-impl fmt::Debug for Turn {
+/// How and when a turn ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TurnEnd {
+    /// How.
+    pub outcome: Outcome,
+    /// When.
+    pub at: Timestamp,
+}
+
+impl fmt::Debug for StoredTurn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Turn")
+        f.debug_struct("StoredTurn")
             .field("id", &self.id)
-            .field("step", &self.step)
+            .field("messages", &self.messages.len())
+            .field("end", &self.end)
             .finish_non_exhaustive()
     }
 }
 
-/// A customer's item. `Debug` shows no words.
-#[derive(Clone)]
-pub struct Message {
-    /// Its id in Gladly.
-    pub item_id: ItemId,
-    /// When it was written, as far as its event told.
-    pub occurred_at: Timestamp,
-    /// What the relay found in it, in a form that only the relay reads.
-    pub content: Option<String>,
+/// What is known of a turn's conversation, as of the store's last word.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Standing {
+    /// Facts and memory of the conversation, or of the one that survived it.
+    pub known: Known,
+    /// The conversation that survived a merge.
+    pub merged_into: Option<ConversationId>,
+    /// The earliest deadline of a message that waits behind the turn.
+    pub next_deadline_at: Option<Timestamp>,
 }
 
-impl fmt::Debug for Message {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Message")
-            .field("item_id", &self.item_id)
-            .finish_non_exhaustive()
-    }
-}
-
-/// What happened in a conversation before a turn.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct History {
-    /// Turns that ended with the bot's answer since it was last closed.
-    pub replies: u32,
-    /// Of these, within the last hour.
-    pub replies_last_hour: u32,
-    /// The customer's last text and how often it came in a row.
-    pub repetition: Repetition,
-    /// Items that earlier turns put into the conversation: they are never
-    /// taken for a part of this one.
-    pub own_items: Vec<ItemId>,
-}
-
-/// How often the same text came in a row.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Repetition {
-    /// A digest of the text.
-    pub digest: Option<String>,
-    /// How often.
-    pub count: u32,
-}
-
-/// What a part is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PartKind {
-    /// A part of the bot's answer.
-    Reply,
-    /// A part of the operator's message before a handoff.
-    Message,
-    /// The note that tells the agent why.
-    Note,
-    /// The topic that marks a handoff.
-    Topic,
-    /// The move to the human inbox.
-    Move,
-}
-
-/// How far a part is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PartState {
-    /// Surely not in Gladly.
-    Pending,
-    /// Perhaps in Gladly: look before sending.
-    Sending,
-    /// Surely in Gladly.
-    Sent,
-    /// Given up, because the turn can end without it.
-    Abandoned,
-}
-
-macro_rules! words {
-    ($name:ident { $($variant:ident => $word:literal),+ }) => {
-        impl $name {
-            /// The word for the column and the log.
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $word),+ }
-            }
-
-            /// The variant with this word.
-            pub fn from_word(word: &str) -> Option<Self> {
-                match word { $($word => Some(Self::$variant),)+ _ => None }
-            }
-        }
-    };
-}
-
-words!(PartKind { Reply => "reply", Message => "message", Note => "note", Topic => "topic", Move => "move" });
-words!(PartState { Pending => "pending", Sending => "sending", Sent => "sent", Abandoned => "abandoned" });
-
-/// A part to be stored. `Debug` shows no words.
-#[derive(Clone, PartialEq, Eq)]
-pub struct NewPart {
-    /// What it is.
-    pub kind: PartKind,
-    /// Its words, or the id that it is about.
-    pub body: String,
-    /// The same words without markup, where the channel wants both.
-    pub body_plain: Option<String>,
-}
-
-impl fmt::Debug for NewPart {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NewPart")
-            .field("kind", &self.kind)
-            .finish_non_exhaustive()
-    }
-}
-
-/// A part as it is stored.
+/// A turn's progress.
 #[derive(Debug, Clone)]
-pub struct StoredPart {
-    /// Its place in the turn.
-    pub position: u32,
-    /// What it is and says.
-    pub part: NewPart,
-    /// How far it is.
-    pub state: PartState,
-    /// How often it was sent without an answer that settles it.
-    pub attempts: u32,
-    /// When it was last sent without an answer that settles it.
-    pub sending_at: Option<Timestamp>,
-    /// The item it became.
-    pub item_id: Option<ItemId>,
+pub struct Save {
+    /// Which turn.
+    pub turn_id: TurnId,
+    /// Whose it is.
+    pub account: AccountName,
+    /// The conversation in which it began.
+    pub conversation_id: ConversationId,
+    /// The account's bot.
+    pub bot: Bot,
+    /// Who runs it: nobody else may save it.
+    pub runner: Runner,
+    /// The present moment.
+    pub now: Moment,
+    /// What the turn learnt of the conversation, in order.
+    pub learnt: Vec<Learnt>,
+    /// Where the turn is now.
+    pub progress: Progress,
 }
 
-impl NewPart {
-    /// Its words, for a reply.
-    pub fn words(&self) -> Part {
-        Part {
-            body: self.body.clone(),
-            body_plain: self.body_plain.clone(),
-        }
-    }
-}
-
-/// A turn's progress. It holds words, so it has no `Debug`.
-#[derive(Clone)]
-pub enum Checkpoint {
-    /// Its messages were fetched; next is [`Step::Ask`].
-    Gathered {
-        /// What was found in each.
-        contents: Vec<(ItemId, String)>,
-        /// The customer's last text and how often it came in a row.
+/// What a turn learnt of its conversation.
+#[derive(Clone, PartialEq)]
+pub enum Learnt {
+    /// It looked.
+    Looked(Look),
+    /// Gladly said that the conversation was merged into this one.
+    Merged(ConversationId),
+    /// It moved the conversation to this inbox.
+    Moved(InboxId),
+    /// Gleen answered on this thread, after the message that was written then.
+    Thread(ThreadId, Written),
+    /// The customer's last text and language.
+    Read {
+        /// How often the last text came in a row.
         repetition: Repetition,
-        /// The language the customer surely writes in.
+        /// The language, if it could be told.
         locale: Option<String>,
     },
-    /// The bot answered; next is [`Step::Deliver`].
-    Answered {
-        /// The bot's words, for the note should they not get through.
-        answer: String,
-        /// The answer in the channel's form.
-        parts: Vec<NewPart>,
+    /// It put this item into the conversation.
+    Wrote(ItemId),
+    /// It takes up this item, which no message of its own told of.
+    TookUp(Message),
+    /// The bot has answered these items of the customer, or handed them off.
+    Settled(Vec<ItemId>),
+    /// One of its items can't be used: a person must look. Says why.
+    Unusable(String),
+}
+
+impl fmt::Debug for Learnt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Looked(_) => "Looked",
+            Self::Merged(_) => "Merged",
+            Self::Moved(_) => "Moved",
+            Self::Thread(..) => "Thread",
+            Self::Read { .. } => "Read",
+            Self::Wrote(_) => "Wrote",
+            Self::TookUp(_) => "TookUp",
+            Self::Settled(_) => "Settled",
+            Self::Unusable(_) => "Unusable",
+        })
+    }
+}
+
+/// Where a turn is. It holds words, so its `Debug` shows none.
+#[derive(Clone, PartialEq)]
+pub enum Progress {
+    /// It goes on.
+    Running {
+        /// What it has come to.
+        state: String,
+        /// The words in it.
+        words: String,
     },
-    /// The thread to go on with, unless the conversation closed meanwhile.
-    Thread(ThreadId),
-    /// A human is needed; next is [`Step::HandOff`].
-    HandingOff {
-        /// Why.
-        reason: HandoffReason,
-        /// What the handoff writes.
-        parts: Vec<NewPart>,
+    /// It waits until then, or until the next message's deadline.
+    PutOff {
+        /// What it has come to and its words; none = as they were.
+        state: Option<(String, String)>,
+        /// When it goes on.
+        until: Timestamp,
     },
-    /// A part's state.
-    Part {
-        /// Which.
-        position: u32,
-        /// How far it is now.
-        state: PartState,
-        /// The item it became.
-        item_id: Option<ItemId>,
-    },
-    /// It could not go on: let it go until `at`.
-    Retry {
-        /// When to go on.
-        at: Timestamp,
-        /// Whether this counts as a failure, or only as an interruption.
-        failed: bool,
-    },
-    /// It ended. Its words are erased; a handoff is remembered with its holder.
-    Done {
+    /// It ended; its words are erased.
+    Ended {
         /// How.
         outcome: Outcome,
-        /// Who holds the conversation now, if the turn changed that.
-        holder: Option<Holder>,
+        /// Whether the bot may have answered: then it is never asked again.
+        may_have_answered: bool,
+        /// What it had come to, without words: kept with a dead letter.
+        state: String,
     },
+}
+
+impl fmt::Debug for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Running { .. } => f.write_str("Running"),
+            Self::PutOff { until, .. } => write!(f, "PutOff({until})"),
+            Self::Ended { outcome, .. } => write!(f, "Ended({outcome:?})"),
+        }
+    }
 }
 
 /// A dead letter's id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DeadLetterId(pub i64);
 
 /// What a person must look at.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetter {
-    /// Its id.
+    /// Its id; zero until the store has given it one.
     pub id: DeadLetterId,
     /// Whose it is.
-    pub account: String,
+    pub account: AccountName,
     /// The turn that died; none if it is a webhook that could not be used.
     pub turn_id: Option<TurnId>,
     /// The conversation, if it is known.
-    pub conversation_id: Option<String>,
-    /// The webhook's type.
+    pub conversation_id: Option<ConversationId>,
+    /// The webhook's type, if it is one.
     pub event_type: Option<String>,
+    /// Whether the bot may have answered already.
+    pub may_have_answered: bool,
     /// What happened.
     pub error: String,
     /// When.
     pub created_at: Timestamp,
 }
 
+/// What waits in the store, for the gauges.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Backlog {
+    /// Whose it is.
+    pub account: AccountName,
+    /// Unfinished turns, and conversations whose messages wait for one.
+    pub turns: u64,
+    /// Since when the oldest of them has waited.
+    pub oldest_waiting: Duration,
+    /// Dead letters that nobody has retried or dropped.
+    pub dead_letters: u64,
+}
+
+/// Asks for a dead letter's messages to wait again.
+#[derive(Debug, Clone, Copy)]
+pub struct RetryRequest {
+    /// Which.
+    pub id: DeadLetterId,
+    /// The present moment.
+    pub now: Moment,
+    /// How long the messages then have.
+    pub answer_deadline: Duration,
+}
+
 /// The store could not do it.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
-    /// The turn belongs to somebody else now.
-    #[error("the turn's lease was lost: another process works on it")]
-    LeaseLost,
+    /// The turn is not run by whoever saves it.
+    #[error("the turn is not run here any more; whoever has it goes on")]
+    NotRunning,
     /// The database can't be read or written at present.
     #[error("the store failed: {0}; see that its disk has room and is writable")]
     Unavailable(String),
+    /// The file is not where it was, or not what it was.
+    #[error(
+        "{path} was deleted, replaced or cut short while the relay runs ({what}); nothing more is accepted; stop the relay, put the file back or make room for a new one, and start it again"
+    )]
+    Gone {
+        /// The file.
+        path: PathBuf,
+        /// What was found.
+        what: &'static str,
+    },
     /// Another process uses the file.
     #[error(
         "{path} is in use by another gladly-relay; stop that one, or give this one another RELAY_STORE"
@@ -432,10 +415,4 @@ pub enum StoreError {
         /// What happened.
         what: String,
     },
-}
-
-impl From<sqlx::Error> for StoreError {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Unavailable(error.to_string())
-    }
 }

@@ -1,0 +1,362 @@
+//! Who holds a conversation and whether it is open: what was heard, in the
+//! order in which it was heard, and what follows from it.
+//!
+//! - A look at Gladly can license the bot. A webhook can silence it at once,
+//!   and licenses it only while nothing contradicts: never against a look.
+//! - Where two tellings contradict each other, nothing is known: look.
+//! - The order is that of arrival, counted by `revision`. Gladly's own times
+//!   only show that two of its events came out of order.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::clearance::Clearance;
+use super::{Bot, Holder, Named, Status};
+use crate::clock::Moment;
+use crate::id::{ConversationId, InboxId};
+use crate::outcome::SkipReason;
+
+/// How long a fact is believed without a look. A human's taking over reaches
+/// the relay as a webhook, usually within seconds.
+pub const FRESH: Duration = Duration::from_secs(15);
+
+/// What the relay has heard of one conversation.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facts {
+    /// Counts what was heard.
+    revision: u64,
+    holder: Option<Heard<Holder>>,
+    /// The holder was told in two ways: only a look can tell.
+    doubtful: bool,
+    status: Option<Heard<Status>>,
+    /// The newest Gladly time of an event about the holder.
+    holder_event_at: Option<Timestamp>,
+    /// The newest Gladly time of an event about the status.
+    status_event_at: Option<Timestamp>,
+    /// The relay itself gave it to the humans, and it has not been back since.
+    handed_off: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Heard<T> {
+    value: T,
+    revision: u64,
+    at: Moment,
+    by: Teller,
+}
+
+impl<T> Heard<T> {
+    /// Whether it holds although a message was heard at revision `since`. A look
+    /// counts as of its beginning, a message's word as of before the message.
+    fn is_told_since(&self, since: u64) -> bool {
+        match self.by {
+            Teller::Look => self.revision >= since,
+            Teller::Event | Teller::Relay => self.revision > since,
+            Teller::Message => false,
+        }
+    }
+}
+
+fn seen<T>(look: &Look, value: T) -> Heard<T> {
+    Heard {
+        value,
+        revision: look.base,
+        at: look.at,
+        by: Teller::Look,
+    }
+}
+
+/// Who said so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+enum Teller {
+    /// The relay saw it in Gladly.
+    Look,
+    /// An event about this very thing.
+    Event,
+    /// A message's event: the holder *before* the message.
+    Message,
+    /// The relay did it.
+    Relay,
+}
+
+/// What a look at Gladly showed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Look {
+    /// [`Facts::revision`] when the call was begun: what is heard after that is
+    /// newer than the look.
+    pub base: u64,
+    /// Who held it.
+    pub holder: Holder,
+    /// Whether it was open.
+    pub status: Status,
+    /// When the call was begun.
+    pub at: Moment,
+}
+
+/// Whose a conversation is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    /// The bot's, by fresh facts.
+    Bots,
+    /// Not the bot's, surely.
+    Others(SkipReason),
+    /// Look.
+    Unclear,
+}
+
+impl Facts {
+    /// How much was heard so far.
+    pub const fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// The last status that was told.
+    pub fn status(&self) -> Option<Status> {
+        self.status.as_ref().map(|status| status.value)
+    }
+
+    /// Who holds it, as last told.
+    pub fn holder(&self) -> Option<&Holder> {
+        self.holder.as_ref().map(|holder| &holder.value)
+    }
+
+    /// A customer's message was heard of; `context` is who held the
+    /// conversation *before* it, so it can license the bot but never silence
+    /// it. Returns the revision as of which the message was heard.
+    pub fn hear_message(&mut self, bot: &Bot, context: Option<&Holder>, now: Moment) -> u64 {
+        self.revision += 1;
+        let Some(context) = context else {
+            return self.revision;
+        };
+        let names_bot = owner(bot, context).is_ok();
+        match &self.holder {
+            Some(known) if owner(bot, &known.value).is_ok() == names_bot => {
+                // The same again: a message proves it anew, a look stays the better proof.
+                let looked = known.by == Teller::Look && known.at.age(now).is_some_and(is_fresh);
+                if names_bot && !looked && !self.doubtful {
+                    self.holder = Some(self.heard(context.clone(), now, Teller::Message));
+                }
+            }
+            Some(_) => self.doubtful = true,
+            None if names_bot => {
+                self.holder = Some(self.heard(context.clone(), now, Teller::Message));
+            }
+            None => {}
+        }
+        self.revision
+    }
+
+    /// An event said who holds it now; none if it can't be read. True if the
+    /// conversation comes to the bot by it: what waits in it is to be taken up.
+    pub fn hear_holder(
+        &mut self,
+        bot: &Bot,
+        holder: Option<&Holder>,
+        happened_at: Option<Timestamp>,
+        now: Moment,
+    ) -> bool {
+        self.revision += 1;
+        let out_of_order = is_before(happened_at, self.holder_event_at);
+        self.holder_event_at = happened_at.max(self.holder_event_at);
+        let was_bots = self.is_bots(bot);
+        let Some(holder) = holder else {
+            self.doubtful = true;
+            return !was_bots;
+        };
+        let names_bot = owner(bot, holder).is_ok();
+        let against_look = names_bot
+            && self.holder.as_ref().is_some_and(|known| {
+                known.by != Teller::Event && owner(bot, &known.value).is_err()
+            });
+        if out_of_order || against_look {
+            self.doubtful = true;
+        } else {
+            self.holder = Some(self.heard(holder.clone(), now, Teller::Event));
+            self.doubtful = false;
+            self.handed_off &= !names_bot;
+        }
+        names_bot && !was_bots
+    }
+
+    /// An event told of the status.
+    pub fn hear_status(&mut self, status: Status, happened_at: Option<Timestamp>, now: Moment) {
+        self.revision += 1;
+        let out_of_order = is_before(happened_at, self.status_event_at);
+        self.status_event_at = happened_at.max(self.status_event_at);
+        let told = if out_of_order { Status::Unclear } else { status };
+        self.status = Some(self.heard(told, now, Teller::Event));
+    }
+
+    /// The relay has looked. What was heard since the look was begun is newer.
+    pub fn see(&mut self, bot: &Bot, look: &Look) {
+        self.revision += 1;
+        let looked_bots = owner(bot, &look.holder).is_ok();
+        let newer = self
+            .holder
+            .as_ref()
+            .filter(|known| known.revision > look.base && known.by != Teller::Message);
+        match newer {
+            // Told meanwhile that it is somebody else's: believed at once.
+            Some(known) if looked_bots && owner(bot, &known.value).is_err() => {}
+            Some(known) if !looked_bots && owner(bot, &known.value).is_ok() => self.doubtful = true,
+            _ => {
+                self.holder = Some(seen(look, look.holder.clone()));
+                self.doubtful = false;
+                self.handed_off &= !looked_bots;
+            }
+        }
+        let status_is_newer = self
+            .status
+            .as_ref()
+            .is_some_and(|known| known.revision > look.base);
+        if !status_is_newer {
+            self.status = Some(seen(look, look.status));
+        }
+    }
+
+    /// The relay has moved it to the humans.
+    pub fn moved(&mut self, inbox_id: InboxId, now: Moment) {
+        self.revision += 1;
+        self.holder = Some(self.heard(Holder::inbox(inbox_id), now, Teller::Relay));
+        self.doubtful = false;
+        self.handed_off = true;
+        self.status = Some(self.heard(Status::Open, now, Teller::Relay));
+    }
+
+    /// What was known of a conversation that was merged into this one counts as
+    /// heard before anything that is heard from now on.
+    pub fn merge(&mut self, gone: &Self) {
+        self.revision = self.revision.max(gone.revision) + 1;
+        self.doubtful = true;
+    }
+
+    /// Whose it is, for a turn whose newest message was heard at revision
+    /// `since`. What was told before a message can't silence it: the message
+    /// itself may have brought the conversation to the bot.
+    pub fn whose(&self, bot: &Bot, since: u64, now: Moment) -> Whose {
+        let Some(holder) = self.holder.as_ref().filter(|_| !self.doubtful) else {
+            return Whose::Unclear;
+        };
+        let closed = match &self.status {
+            Some(status) if status.is_told_since(since) => match status.value {
+                Status::Open => false,
+                Status::Closed => return Whose::Others(SkipReason::Closed),
+                Status::Unclear => return Whose::Unclear,
+            },
+            // Who writes may open it again, and a change before it was another.
+            Some(status) => status.value == Status::Closed,
+            None => false,
+        };
+        match owner(bot, &holder.value) {
+            Err(reason) if holder.is_told_since(since) => {
+                Whose::Others(if self.handed_off && reason == SkipReason::NotAiInbox {
+                    SkipReason::HandedOff
+                } else {
+                    reason
+                })
+            }
+            Ok(()) if !closed && holder.at.age(now).is_some_and(is_fresh) => Whose::Bots,
+            _ => Whose::Unclear,
+        }
+    }
+
+    /// Whether the relay's own look at or after revision `since` is what is
+    /// known of the holder, and fresh.
+    pub fn looked_since(&self, since: u64, now: Moment) -> bool {
+        self.holder.as_ref().is_some_and(|holder| {
+            holder.by == Teller::Look
+                && holder.is_told_since(since)
+                && holder.at.age(now).is_some_and(is_fresh)
+        })
+    }
+
+    /// Clears one write, if the conversation is the bot's.
+    ///
+    /// # Errors
+    /// Whose it is otherwise.
+    pub fn clear(
+        &self,
+        conversation_id: &ConversationId,
+        bot: &Bot,
+        since: u64,
+        now: Moment,
+    ) -> Result<Clearance, Whose> {
+        match (self.whose(bot, since, now), &self.holder) {
+            (Whose::Bots, Some(holder)) => {
+                Ok(Clearance::new(conversation_id.clone(), holder.at))
+            }
+            (whose, _) => Err(whose),
+        }
+    }
+
+    /// Clears the move to the humans where Gladly refuses every look: if the
+    /// last that was told, however long ago, names the bot, and nothing speaks
+    /// against it. A human gets what the bot may hold; nobody is talked over.
+    pub fn clear_move_unseen(
+        &self,
+        conversation_id: &ConversationId,
+        bot: &Bot,
+        now: Moment,
+    ) -> Option<Clearance> {
+        let holder = self.holder.as_ref().filter(|_| !self.doubtful)?;
+        let open = self.status() != Some(Status::Closed);
+        (open && owner(bot, &holder.value).is_ok())
+            .then(|| Clearance::new(conversation_id.clone(), now))
+    }
+
+    /// Clears a note into a conversation that the relay itself has just moved.
+    pub fn clear_note_after_move(
+        &self,
+        conversation_id: &ConversationId,
+        now: Moment,
+    ) -> Option<Clearance> {
+        (self.handed_off && !self.doubtful).then(|| Clearance::new(conversation_id.clone(), now))
+    }
+
+    /// Whether nothing that was told speaks surely against the bot.
+    pub fn may_be_bots(&self, bot: &Bot) -> bool {
+        self.doubtful || self.is_bots(bot)
+    }
+
+    fn is_bots(&self, bot: &Bot) -> bool {
+        !self.doubtful
+            && self
+                .holder
+                .as_ref()
+                .is_some_and(|known| owner(bot, &known.value).is_ok())
+    }
+
+    fn heard<T>(&self, value: T, at: Moment, by: Teller) -> Heard<T> {
+        Heard {
+            value,
+            revision: self.revision,
+            at,
+            by,
+        }
+    }
+}
+
+/// Whether a holder is the bot: in the AI inbox, unassigned or assigned to it.
+fn owner(bot: &Bot, holder: &Holder) -> Result<(), SkipReason> {
+    if holder.inbox_id.id() != Some(&bot.ai_inbox_id) {
+        return Err(SkipReason::NotAiInbox);
+    }
+    match &holder.agent_id {
+        Named::Nobody => Ok(()),
+        Named::This(agent_id) if *agent_id == bot.agent_id => Ok(()),
+        Named::This(_) | Named::Unreadable => Err(SkipReason::HumanAssigned),
+    }
+}
+
+fn is_fresh(age: Duration) -> bool {
+    age <= FRESH
+}
+
+/// Whether Gladly raised an event before another that was heard earlier.
+fn is_before(happened_at: Option<Timestamp>, newest: Option<Timestamp>) -> bool {
+    happened_at
+        .zip(newest)
+        .is_some_and(|(this, newest)| this < newest)
+}

@@ -1,0 +1,84 @@
+//! What is known of a conversation, and how each thing heard changes it.
+//!
+//! - [`Facts`]: who holds it and whether it is open, as told by webhooks and
+//!   seen by the relay's own looks; [`Facts::whose`] says whose it is.
+//! - [`Clearance`]: the proof, from fresh facts, that it is still the bot's.
+//!   [`Facts`] alone makes one, and nothing is written into Gladly without.
+//! - [`Known`]: the facts, and what the relay remembers between turns.
+//!
+//! Pure: no I/O, no clock, no randomness.
+
+mod clearance;
+mod facts;
+mod known;
+#[cfg(test)]
+mod tests;
+
+pub use clearance::{Clearance, Stale};
+pub use facts::{FRESH, Facts, Look, Whose};
+pub use known::{Closing, Known, Repetition, Written};
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{AgentId, InboxId};
+
+/// The bot's place in Gladly.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bot {
+    /// The inbox it answers.
+    pub ai_inbox_id: InboxId,
+    /// Its agent.
+    pub agent_id: AgentId,
+}
+
+/// An id that may be absent, or there but of a form not known here: then it
+/// means *somebody else*, never *nobody*.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Named<T> {
+    /// Absent: nobody, nowhere.
+    Nobody,
+    /// This one.
+    This(T),
+    /// There, but it can't be read.
+    Unreadable,
+}
+
+impl<T> Named<T> {
+    /// The id, if it can be read.
+    pub const fn id(&self) -> Option<&T> {
+        match self {
+            Self::This(id) => Some(id),
+            Self::Nobody | Self::Unreadable => None,
+        }
+    }
+}
+
+/// Who holds a conversation (Gladly's *assignee*).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    /// The inbox it sits in.
+    pub inbox_id: Named<InboxId>,
+    /// The agent it is assigned to.
+    pub agent_id: Named<AgentId>,
+}
+
+impl Holder {
+    /// Anybody in this inbox.
+    pub const fn inbox(inbox_id: InboxId) -> Self {
+        Self {
+            inbox_id: Named::This(inbox_id),
+            agent_id: Named::Nobody,
+        }
+    }
+}
+
+/// Whether a conversation may be written to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Status {
+    /// Gladly's `OPEN` and `WAITING`.
+    Open,
+    /// Gladly's `CLOSED`, and whatever can't be read.
+    Closed,
+    /// It changed, but nobody said to what (`CONVERSATION_STATUS/UPDATED`).
+    Unclear,
+}

@@ -1,0 +1,55 @@
+//! Dead letters: a person lets one wait again, or forgets it.
+
+use crate::clock::later;
+use crate::store::lane::{LaneTurn, Run};
+use crate::store::picture::{Picture, TurnChange};
+use crate::store::types::{DeadLetterId, Message, RetryRequest};
+
+/// The messages wait again, for a new turn. But a turn that may have answered
+/// goes on itself, with the handoff: asking the bot again would answer twice.
+/// False if there is nothing to retry, or its lane is taken.
+pub(super) fn retry(request: RetryRequest, picture: &mut Picture) -> bool {
+    let Some(letter) = picture.dead_letter.take() else {
+        return false;
+    };
+    let (Some(turn_id), Some(conversation_id)) = (letter.turn_id, letter.conversation_id) else {
+        return false;
+    };
+    let key = picture.survivor(&(letter.account, conversation_id));
+    let mut conversation = picture.conversation(&key);
+    let Some(Ok(turn)) = picture.turns.remove(&turn_id) else {
+        return false;
+    };
+    let now = request.now.at;
+    if letter.may_have_answered {
+        if !conversation.lane.turns.is_empty() {
+            return false;
+        }
+        conversation.lane.turns.push(LaneTurn {
+            id: turn_id,
+            received_at: now,
+            run: Run::Until(now),
+        });
+        picture.changes.turns.push(TurnChange::Reopened { id: turn_id });
+    } else {
+        for message in turn.messages {
+            conversation.lane.wait(Message {
+                received_at: now,
+                deadline_at: later(now, request.answer_deadline),
+                ..message
+            });
+        }
+    }
+    picture.put(&key, conversation, now);
+    picture.changes.settled.push(request.id);
+    true
+}
+
+/// Forgets it. False if there is none with this id.
+pub(super) fn drop(id: DeadLetterId, picture: &mut Picture) -> bool {
+    let found = picture.dead_letter.take().is_some();
+    if found {
+        picture.changes.settled.push(id);
+    }
+    found
+}

@@ -1,0 +1,151 @@
+//! Journaling a webhook: what it says changes the facts of its conversation,
+//! and a customer's message waits in the lane.
+
+use crate::clock::later;
+use crate::conversation::{Closing, Holder, Status, Written};
+use crate::id::{ConversationId, ItemId};
+use crate::store::lane::Arrival;
+use crate::store::picture::{Conversation, Key, Picture};
+use crate::store::types::{
+    Change, DeadLetter, DeadLetterId, Delivery, Message, Recorded,
+};
+
+pub(super) fn record(delivery: Delivery, picture: &mut Picture) -> Recorded {
+    let forgotten_until = picture.forgotten_until.get(&delivery.account);
+    if delivery
+        .happened_at
+        .zip(forgotten_until.copied())
+        .is_some_and(|(happened_at, until)| happened_at <= until)
+    {
+        return Recorded::TooOld;
+    }
+    let event = (delivery.account.clone(), delivery.event_id.clone());
+    if !picture.events.insert(event) {
+        return Recorded::Duplicate;
+    }
+    picture.changes.events.push((
+        delivery.account.clone(),
+        delivery.event_id.clone(),
+        delivery.received.at,
+        delivery.happened_at,
+    ));
+    match &delivery.change {
+        Change::Message {
+            conversation_id,
+            item_id,
+            context,
+        } => return message(&delivery, conversation_id, item_id, context.as_ref(), picture),
+        Change::Status(id, status) => hear_status(&delivery, id, *status, picture),
+        Change::Holder(id, holder) => hear_holder(&delivery, id, holder.as_ref(), picture),
+        Change::Merge {
+            source,
+            destination,
+        } => {
+            let key = |id: &ConversationId| (delivery.account.clone(), id.clone());
+            merge(&key(source), &key(destination), delivery.received.at, picture);
+        }
+        Change::Unusable(error) => picture.changes.dead_letters.push(DeadLetter {
+            id: DeadLetterId(0),
+            account: delivery.account,
+            turn_id: None,
+            conversation_id: None,
+            event_type: Some(delivery.event_type.to_owned()),
+            may_have_answered: false,
+            error: error.clone(),
+            created_at: delivery.received.at,
+        }),
+    }
+    Recorded::Accepted
+}
+
+fn message(
+    delivery: &Delivery,
+    conversation_id: &ConversationId,
+    item_id: &ItemId,
+    context: Option<&Holder>,
+    picture: &mut Picture,
+) -> Recorded {
+    let item = (delivery.account.clone(), item_id.clone());
+    if !picture.items.insert(item) {
+        return Recorded::Duplicate;
+    }
+    let received_at = delivery.received.at;
+    picture
+        .changes
+        .items
+        .push((delivery.account.clone(), item_id.clone(), received_at));
+    change(delivery, conversation_id, picture, |conversation| {
+        let facts = &mut conversation.known.facts;
+        let heard = facts.hear_message(&delivery.bot, context, delivery.received);
+        conversation.lane.wait(Message {
+            item_id: item_id.clone(),
+            written: Written {
+                heard,
+                happened_at: delivery.happened_at,
+            },
+            received_at,
+            deadline_at: later(received_at, delivery.answer_deadline),
+        });
+    });
+    Recorded::Accepted
+}
+
+fn hear_status(delivery: &Delivery, id: &ConversationId, status: Status, picture: &mut Picture) {
+    change(delivery, id, picture, |conversation| {
+        let known = &mut conversation.known;
+        let happened_at = delivery.happened_at;
+        known.facts.hear_status(status, happened_at, delivery.received);
+        if status == Status::Closed {
+            let heard = known.facts.revision();
+            known.close(Closing { heard, happened_at });
+        }
+    });
+}
+
+fn hear_holder(
+    delivery: &Delivery,
+    id: &ConversationId,
+    holder: Option<&Holder>,
+    picture: &mut Picture,
+) {
+    change(delivery, id, picture, |conversation| {
+        let facts = &mut conversation.known.facts;
+        let received = delivery.received;
+        if facts.hear_holder(&delivery.bot, holder, delivery.happened_at, received) {
+            conversation.lane.arrival = Some(Arrival {
+                heard: facts.revision(),
+                received_at: received.at,
+                deadline_at: later(received.at, delivery.answer_deadline),
+            });
+        }
+    });
+}
+
+fn change(
+    delivery: &Delivery,
+    id: &ConversationId,
+    picture: &mut Picture,
+    change: impl FnOnce(&mut Conversation),
+) {
+    let key = picture.survivor(&(delivery.account.clone(), id.clone()));
+    let mut conversation = picture.conversation(&key);
+    change(&mut conversation);
+    picture.put(&key, conversation, delivery.received.at);
+}
+
+/// `source` is gone. What was known of it and waits in it goes on in
+/// `destination`, in one lane: a turn that runs keeps what comes after it
+/// waiting. Merges may be told in any order: of the later one first.
+pub(super) fn merge(source: &Key, destination: &Key, now: jiff::Timestamp, picture: &mut Picture) {
+    let (source, destination) = (picture.survivor(source), picture.survivor(destination));
+    if source == destination {
+        return;
+    }
+    let mut gone = picture.conversation(&source);
+    let mut left = picture.conversation(&destination);
+    left.known.merge(std::mem::take(&mut gone.known));
+    left.lane.join(std::mem::take(&mut gone.lane));
+    gone.merged_into = Some(destination.1.clone());
+    picture.put(&source, gone, now);
+    picture.put(&destination, left, now);
+}

@@ -1,0 +1,162 @@
+//! A turn's progress: what it learnt changes what is known of the
+//! conversation, and its end frees the lane.
+
+use jiff::Timestamp;
+
+use super::record::merge;
+use crate::conversation::Closing;
+use crate::conversation::Status;
+use crate::id::TurnId;
+use crate::outcome::Outcome;
+use crate::store::lane::Run;
+use crate::store::picture::{Conversation, Key, Picture, TurnChange};
+use crate::store::types::{
+    Answer, DeadLetter, DeadLetterId, Learnt, Message, Progress, Save, Standing, StoreError,
+    TurnEnd,
+};
+
+pub(super) fn save(save: Save, picture: &mut Picture) -> Answer {
+    let asked = (save.account.clone(), save.conversation_id.clone());
+    let key = picture.survivor(&asked);
+    let runs = picture.conversation(&key).lane;
+    if !runs.is_run_by(save.turn_id, save.runner) {
+        return Answer::Refused(StoreError::NotRunning);
+    }
+    for learnt in &save.learnt {
+        learn(learnt, &save, &asked, picture);
+    }
+    // A merge among what was learnt may have left another conversation.
+    let key = picture.survivor(&asked);
+    let mut conversation = picture.conversation(&key);
+    progress(&save, &key, &mut conversation, picture);
+    picture.put(&key, conversation, save.now.at);
+    Answer::Saved(standing(picture, &asked))
+}
+
+/// What is known of the conversation, or of the one that survived it.
+pub(super) fn standing(picture: &Picture, asked: &Key) -> Standing {
+    let key = picture.survivor(asked);
+    let conversation = picture.conversation(&key);
+    Standing {
+        next_deadline_at: conversation.lane.next_deadline_at(),
+        known: conversation.known,
+        merged_into: (key != *asked).then_some(key.1),
+    }
+}
+
+/// Ends a turn; a dead one leaves a dead letter.
+pub(super) fn end_turn(
+    picture: &mut Picture,
+    key: &Key,
+    id: TurnId,
+    outcome: Outcome,
+    may_have_answered: bool,
+    state: Option<String>,
+    now: Timestamp,
+) {
+    if let Outcome::Dead(error) = &outcome {
+        picture.changes.dead_letters.push(DeadLetter {
+            id: DeadLetterId(0),
+            account: key.0.clone(),
+            turn_id: Some(id),
+            conversation_id: Some(key.1.clone()),
+            event_type: None,
+            may_have_answered,
+            error: error.clone(),
+            created_at: now,
+        });
+    }
+    let state = state.filter(|_| matches!(outcome, Outcome::Dead(_)));
+    let end = TurnEnd { outcome, at: now };
+    picture.changes.turns.push(TurnChange::Ended { id, end, state });
+}
+
+fn learn(learnt: &Learnt, save: &Save, asked: &Key, picture: &mut Picture) {
+    let key = picture.survivor(asked);
+    if let Learnt::Merged(into) = learnt {
+        let into = (save.account.clone(), into.clone());
+        return merge(&key, &into, save.now.at, picture);
+    }
+    let mut conversation = picture.conversation(&key);
+    let known = &mut conversation.known;
+    match learnt {
+        Learnt::Looked(look) => {
+            let was_closed = known.facts.status() == Some(Status::Closed);
+            known.facts.see(&save.bot, look);
+            if look.status == Status::Closed && !was_closed {
+                known.close(Closing {
+                    heard: look.base,
+                    happened_at: None,
+                });
+            }
+        }
+        Learnt::Moved(inbox_id) => known.facts.moved(inbox_id.clone(), save.now),
+        Learnt::Thread(thread_id, last) => known.keep_thread(thread_id.clone(), *last),
+        Learnt::Read { repetition, locale } => {
+            known.repetition = repetition.clone();
+            known.locale = locale.clone().or(known.locale.take());
+        }
+        Learnt::Wrote(item_id) => known.add_own_items([item_id.clone()]),
+        Learnt::Settled(items) => known.settle(items.iter().cloned()),
+        Learnt::TookUp(message) => take_up(message, save, &mut conversation, picture),
+        Learnt::Unusable(error) => picture.changes.dead_letters.push(DeadLetter {
+            id: DeadLetterId(0),
+            account: key.0.clone(),
+            turn_id: None,
+            conversation_id: Some(key.1.clone()),
+            event_type: Some("item".to_owned()),
+            may_have_answered: false,
+            error: error.clone(),
+            created_at: save.now.at,
+        }),
+        Learnt::Merged(_) => {}
+    }
+    picture.put(&key, conversation, save.now.at);
+}
+
+/// An item that no message of this turn told of. Its own event may still come.
+fn take_up(message: &Message, save: &Save, conversation: &mut Conversation, picture: &mut Picture) {
+    let item = (save.account.clone(), message.item_id.clone());
+    if picture.items.insert(item) {
+        picture.changes.items.push((
+            save.account.clone(),
+            message.item_id.clone(),
+            save.now.at,
+        ));
+    }
+    let waiting = &mut conversation.lane.waiting;
+    waiting.retain(|waiting| waiting.item_id != message.item_id);
+    picture.changes.turns.push(TurnChange::TookUp {
+        id: save.turn_id,
+        messages: vec![message.clone()],
+    });
+}
+
+fn progress(save: &Save, key: &Key, conversation: &mut Conversation, picture: &mut Picture) {
+    let id = save.turn_id;
+    let went = |(state, words): (String, String)| TurnChange::Went { id, state, words };
+    match save.progress.clone() {
+        Progress::Running { state, words } => picture.changes.turns.push(went((state, words))),
+        Progress::PutOff { state, until } => {
+            picture.changes.turns.extend(state.map(went));
+            conversation.lane.set_run(id, Run::Until(until));
+        }
+        Progress::Ended {
+            outcome,
+            may_have_answered,
+            state,
+        } => {
+            if outcome == Outcome::Replied {
+                conversation.known.count_reply(save.now.at);
+            }
+            conversation.lane.leave(id);
+            // What came to the bot meanwhile was dealt with, unless the turn left
+            // the conversation alone by what it knew before.
+            let skipped = matches!(outcome, Outcome::Skipped(_));
+            if !(skipped && conversation.known.facts.may_be_bots(&save.bot)) {
+                conversation.lane.arrival = None;
+            }
+            end_turn(picture, key, id, outcome, may_have_answered, Some(state), save.now.at);
+        }
+    }
+}
