@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::{State, admin_router, public_router};
 use crate::relay::{Relay, Stopping};
-use crate::store::Store;
+use crate::store::{Operations, Store, StoreError};
 use crate::telemetry::Metrics;
 
 /// How long letting go may take beyond the grace: one write for each turn.
@@ -60,10 +60,10 @@ impl Listeners {
 ///
 /// # Errors
 /// Fails if the accounts can't be wired or a listener breaks.
-pub async fn serve(
+pub async fn serve<S: Store + Operations + 'static>(
     config: &Config,
     listeners: Listeners,
-    store: Arc<dyn Store>,
+    store: Arc<S>,
     clock: Arc<dyn Clock>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
@@ -77,9 +77,7 @@ pub async fn serve(
         admin_listen = %listeners.admin.local_addr()?,
         "serving"
     );
-    for account in state.relay.forgotten_accounts().await? {
-        tracing::error!(%account, "the store holds work of an account that is not configured; configure it under this name");
-    }
+    tell_of_forgotten_accounts(&state).await?;
     let mut servers = JoinSet::new();
     let close = &stopping.claim_no_more;
     servers.spawn(serve_router(
@@ -107,8 +105,24 @@ pub async fn serve(
     }
 }
 
+/// Accounts that have something in the store but are not configured, as after a
+/// renaming: nobody works on what they left.
+async fn tell_of_forgotten_accounts(state: &State) -> Result<(), StoreError> {
+    for left in state.operations.backlog(state.clock.now().at).await? {
+        let account = &left.account;
+        if !state.relay.accounts().any(|name| name == account) {
+            tracing::error!(%account, "the store holds work of an account that is not configured; configure it under this name");
+        }
+    }
+    Ok(())
+}
+
 /// The one place that builds clients, registry and metrics.
-fn wire(config: &Config, store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> anyhow::Result<State> {
+fn wire<S: Store + Operations + 'static>(
+    config: &Config,
+    store: Arc<S>,
+    clock: Arc<dyn Clock>,
+) -> anyhow::Result<State> {
     let metrics = Arc::new(Metrics::default());
     Ok(State {
         accounts: Accounts::new(&config.accounts),
@@ -118,7 +132,8 @@ fn wire(config: &Config, store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> anyhow
             clock.clone(),
             metrics.clone(),
         )?,
-        store,
+        store: store.clone(),
+        operations: store,
         clock,
         metrics,
         stopping: AtomicBool::new(false),

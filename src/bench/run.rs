@@ -15,7 +15,7 @@ use crate::sim::{
     Answer, Chaos, DeliveryOptions, Gladly, GladlyOptions, Gleen, GleenOptions, Responder,
     WebhookSpec,
 };
-use crate::store::{Sqlite, Store};
+use crate::store::{Operations, Sqlite, Store};
 
 /// How long a customer may wait for an answer or a human.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(10);

@@ -8,9 +8,9 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use super::ConfigFile;
-use crate::clock::{Clock, SystemClock, later};
+use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
-use crate::store::{DeadLetterId, Sqlite, Store};
+use crate::store::{DeadLetterId, Operations, RetryRequest, Sqlite};
 
 /// What to do with dead letters.
 #[derive(Debug, Subcommand)]
@@ -50,10 +50,12 @@ pub(super) async fn run(command: DeadCommand) -> anyhow::Result<ExitCode> {
                 "waits again",
                 "not a dead turn's id; only `dead drop` settles a webhook",
                 async |id| {
-                    let now = SystemClock.now();
-                    store
-                        .retry_dead_letter(id, now, later(now, longest_deadline(&config)))
-                        .await
+                    let request = RetryRequest {
+                        id,
+                        now: SystemClock::begin().now(),
+                        answer_deadline: longest_deadline(&config),
+                    };
+                    store.retry_dead_letter(request).await
                 },
             )
             .await
@@ -88,7 +90,9 @@ async fn list(store: &Sqlite) -> anyhow::Result<ExitCode> {
     }
     for letter in letters {
         let kind = letter.event_type.unwrap_or_else(|| "turn".to_owned());
-        let conversation = letter.conversation_id.unwrap_or_else(|| "-".to_owned());
+        let conversation = letter
+            .conversation_id
+            .map_or_else(|| "-".to_owned(), |id| id.to_string());
         let at = letter.created_at.strftime("%Y-%m-%dT%H:%M:%SZ");
         println!(
             "{}\t{at}\t{}\t{kind}\t{conversation}\t{}",

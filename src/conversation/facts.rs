@@ -125,11 +125,29 @@ impl Facts {
     /// A customer's message was heard of; `context` is who held the
     /// conversation *before* it, so it can license the bot but never silence
     /// it. Returns the revision as of which the message was heard.
-    pub fn hear_message(&mut self, bot: &Bot, context: Option<&Holder>, now: Moment) -> u64 {
+    pub fn hear_message(
+        &mut self,
+        bot: &Bot,
+        context: Option<&Holder>,
+        happened_at: Option<Timestamp>,
+        now: Moment,
+    ) -> u64 {
         self.revision += 1;
-        let Some(context) = context else {
-            return self.revision;
-        };
+        let heard = self.revision;
+        // Newer things are known than what held before the message.
+        let context = context.filter(|_| !is_before(happened_at, self.holder_event_at));
+        if let Some(context) = context {
+            self.hear_context(bot, context, now);
+        }
+        if is_before(happened_at, self.status_event_at) {
+            // The status changed after the message, of which it was heard before.
+            self.revision += 1;
+            self.status = Some(self.heard(Status::Unclear, now, Teller::Event));
+        }
+        heard
+    }
+
+    fn hear_context(&mut self, bot: &Bot, context: &Holder, now: Moment) {
         let names_bot = owner(bot, context).is_ok();
         match &self.holder {
             Some(known) if owner(bot, &known.value).is_ok() == names_bot => {
@@ -145,7 +163,6 @@ impl Facts {
             }
             None => {}
         }
-        self.revision
     }
 
     /// An event said who holds it now; none if it can't be read. True if the
@@ -177,7 +194,7 @@ impl Facts {
             self.doubtful = false;
             self.handed_off &= !names_bot;
         }
-        names_bot && !was_bots
+        names_bot && !was_bots && !out_of_order
     }
 
     /// An event told of the status.

@@ -1,8 +1,9 @@
 //! The calls to Gladly's REST API v1 (developer.gladly.com/rest).
 //!
 //! Every call spends a [`Permit`], which waits for the organization's pace and
-//! for the credentials to be accepted. Nothing here is tried twice: a reply has
-//! no idempotency key, so whoever calls decides what to do next.
+//! for the credentials to be accepted; every write also a [`Clearance`], the
+//! proof that the conversation is still the bot's. Nothing here is tried twice:
+//! a reply has no idempotency key, so whoever calls decides what to do next.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,10 +17,12 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::error::GladlyError;
-use super::lockout::Lockout;
+use super::lockout::{Entry, Lockout};
 use super::model::{Conversation, Item};
 use super::pace::{Pace, Precedence};
+use crate::clock::Clock;
 use crate::config::GladlyConfig;
+use crate::conversation::{Clearance, Stale};
 use crate::id::{AccountName, ConversationId, InboxId, ItemId, TopicId};
 use crate::telemetry::{Metrics, Upstream};
 use crate::text::{Channel, Part};
@@ -27,6 +30,8 @@ use crate::upstream::{Cut, innermost};
 
 /// For one call, from connecting to the last byte.
 const CALL_TIMEOUT: Duration = Duration::from_secs(15);
+/// For a note or a topic, which the move to the humans must not wait for.
+const NOTE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The largest answer that is read, in bytes: a thousand long items.
 const LARGEST_ANSWER: usize = 32 * 1024 * 1024;
 
@@ -64,6 +69,7 @@ pub struct Client {
     account: AccountName,
     pace: Arc<Pace>,
     lockout: Lockout,
+    clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
 }
 
@@ -81,6 +87,7 @@ impl Client {
         account: &AccountName,
         config: &GladlyConfig,
         pace: Arc<Pace>,
+        clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
     ) -> anyhow::Result<Self> {
         let pair = format!("{}:{}", config.username, config.api_token.expose_secret());
@@ -97,6 +104,7 @@ impl Client {
             account: account.clone(),
             pace,
             lockout: Lockout::default(),
+            clock,
             metrics,
         })
     }
@@ -115,8 +123,38 @@ impl Client {
             return Err(refused(after));
         }
         self.pace.wait(precedence).await;
-        self.lockout.enter(Instant::now()).map_err(refused)?;
-        Ok(Permit(()))
+        match self.lockout.enter(Instant::now()) {
+            Entry::Open => Ok(Permit(())),
+            Entry::Closed(after) => Err(refused(after)),
+            Entry::Probe => {
+                // Only a call that is nobody's in particular shows whether the user
+                // is accepted again.
+                self.ask_whose_organization(Permit(())).await?;
+                self.pace.wait(precedence).await;
+                Ok(Permit(()))
+            }
+        }
+    }
+
+    /// `GET /organization`: a neutral call, which any accepted user may make.
+    async fn ask_whose_organization(&self, permit: Permit) -> Result<(), GladlyError> {
+        let request = self.request(Method::GET, &["organization"]);
+        let answer = self.send(permit, "get_organization", request).await?;
+        match answer.status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                Err(self.lock_out("get_organization", answer.status))
+            }
+            status if status.is_success() => {
+                self.accept("get_organization");
+                Ok(())
+            }
+            status => Err(GladlyError::of_answer(
+                "get_organization",
+                status,
+                &answer.headers,
+                &answer.body,
+            )),
+        }
     }
 
     /// `GET /conversation-items/{id}`.
@@ -160,12 +198,16 @@ impl Client {
     pub async fn reply(
         &self,
         permit: Permit,
+        clearance: Clearance,
         to: &ItemId,
         reply: ReplyContent<'_>,
     ) -> Result<Option<ItemId>, GladlyError> {
+        self.spend(clearance, "reply")?;
         let body = json!({ "content": content_of(reply) });
         let request = self.request(Method::POST, &["conversation-items", to.as_str(), "reply"]);
-        let answer = self.write(permit, "reply", request.json(&body)).await?;
+        let answer = self
+            .write(permit, "reply", request.json(&body), StatusCode::CREATED)
+            .await?;
         Ok(created_id(&answer))
     }
 
@@ -173,15 +215,19 @@ impl Client {
     pub async fn note(
         &self,
         permit: Permit,
-        conversation: &ConversationId,
+        clearance: Clearance,
         html: &str,
     ) -> Result<Option<ItemId>, GladlyError> {
+        let conversation = self.spend(clearance, "note")?;
         let body = json!({ "content": { "body": html } });
         let request = self.request(
             Method::POST,
             &["conversations", conversation.as_str(), "notes"],
         );
-        let answer = self.write(permit, "note", request.json(&body)).await?;
+        let request = request.json(&body).timeout(NOTE_TIMEOUT);
+        let answer = self
+            .write(permit, "note", request, StatusCode::CREATED)
+            .await?;
         Ok(created_id(&answer))
     }
 
@@ -189,15 +235,17 @@ impl Client {
     pub async fn add_topic(
         &self,
         permit: Permit,
-        conversation: &ConversationId,
+        clearance: Clearance,
         topic: &TopicId,
     ) -> Result<(), GladlyError> {
+        let conversation = self.spend(clearance, "add_topic")?;
         let body = json!({ "topicIds": [topic.as_str()] });
         let request = self.request(
             Method::POST,
             &["conversations", conversation.as_str(), "topics"],
         );
-        self.write(permit, "add_topic", request.json(&body))
+        let request = request.json(&body).timeout(NOTE_TIMEOUT);
+        self.write(permit, "add_topic", request, StatusCode::NO_CONTENT)
             .await
             .map(drop)
     }
@@ -208,17 +256,19 @@ impl Client {
     pub async fn assign(
         &self,
         permit: Permit,
-        conversation: &ConversationId,
+        clearance: Clearance,
         inbox: &InboxId,
         name_no_agent: bool,
     ) -> Result<(), GladlyError> {
+        let conversation = self.spend(clearance, "assign")?;
         let mut assignee = json!({ "inboxId": inbox.as_str() });
         if name_no_agent {
             assignee["agentId"] = Value::Null;
         }
         let body = json!({ "assignee": assignee, "status": { "value": "OPEN" } });
         let request = self.request(Method::PATCH, &["conversations", conversation.as_str()]);
-        self.write(permit, "assign", request.json(&body))
+        let request = request.json(&body);
+        self.write(permit, "assign", request, StatusCode::NO_CONTENT)
             .await
             .map(drop)
     }
@@ -232,23 +282,70 @@ impl Client {
         self.http.request(method, url)
     }
 
-    /// A call that changes something, which Gladly confirms with 201 or 204.
-    /// Any other 2xx came from something in between: nobody can tell whether
-    /// the call arrived.
+    /// The conversation that a clearance is for.
+    fn spend(
+        &self,
+        clearance: Clearance,
+        operation: &'static str,
+    ) -> Result<ConversationId, GladlyError> {
+        let spent = clearance.spend(self.clock.now());
+        spent.map_err(|Stale| GladlyError::Stale { operation })
+    }
+
+    /// A call that changes something, which Gladly confirms with one status
+    /// alone. Any other 2xx came from something in between: nobody can tell
+    /// whether the call arrived.
     async fn write(
         &self,
         permit: Permit,
         operation: &'static str,
         request: RequestBuilder,
+        confirmed_by: StatusCode,
     ) -> Result<Answer, GladlyError> {
         let answer = self.call(permit, operation, request).await?;
-        match answer.status {
-            StatusCode::CREATED | StatusCode::NO_CONTENT => Ok(answer),
-            _ => Err(GladlyError::garbage(operation)),
+        if answer.status == confirmed_by {
+            Ok(answer)
+        } else {
+            Err(GladlyError::garbage(operation))
         }
     }
 
     async fn call(
+        &self,
+        permit: Permit,
+        operation: &'static str,
+        request: RequestBuilder,
+    ) -> Result<Answer, GladlyError> {
+        let answer = self.send(permit, operation, request).await?;
+        match answer.status {
+            status if status.is_success() => {
+                self.accept(operation);
+                return Ok(answer);
+            }
+            StatusCode::UNAUTHORIZED => return Err(self.lock_out(operation, answer.status)),
+            // About this call alone, unless the user may not even ask whose
+            // organization this is.
+            StatusCode::FORBIDDEN if self.lockout.is_in_doubt(Instant::now()) => {
+                self.pace.wait(Precedence::Settle).await;
+                if let Err(refused @ GladlyError::Unauthorised { .. }) =
+                    self.ask_whose_organization(Permit(())).await
+                {
+                    return Err(refused);
+                }
+            }
+            StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND => self.accept(operation),
+            _ => {}
+        }
+        Err(GladlyError::of_answer(
+            operation,
+            answer.status,
+            &answer.headers,
+            &answer.body,
+        ))
+    }
+
+    /// Sends a request, whatever the answer.
+    async fn send(
         &self,
         permit: Permit,
         operation: &'static str,
@@ -272,7 +369,7 @@ impl Client {
         };
         let mut response = request.send().await.map_err(|error| cut(&error))?;
         let (status, headers) = (response.status(), response.headers().clone());
-        self.learn(operation, status, &headers);
+        self.learn(status, &headers);
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| cut(&error))? {
             body.extend_from_slice(&chunk);
@@ -282,22 +379,15 @@ impl Client {
             }
         }
         count(status.as_u16().to_string());
-        match status.as_u16() {
-            200..=299 => Ok(Answer {
-                status,
-                headers,
-                body,
-            }),
-            401 | 403 if locks_out(status, operation) => {
-                let after = self.lockout.wait(Instant::now());
-                Err(GladlyError::Unauthorised { operation, after })
-            }
-            _ => Err(GladlyError::of_answer(operation, status, &headers, &body)),
-        }
+        Ok(Answer {
+            status,
+            headers,
+            body,
+        })
     }
 
-    /// Adjusts pace and lockout to what the answer's head says.
-    fn learn(&self, operation: &'static str, status: StatusCode, headers: &HeaderMap) {
+    /// Adjusts the pace to what the answer's head says.
+    fn learn(&self, status: StatusCode, headers: &HeaderMap) {
         if status == StatusCode::TOO_MANY_REQUESTS {
             self.pace.throttle(crate::upstream::retry_after(headers));
         } else {
@@ -306,30 +396,27 @@ impl Client {
                 number(headers, &RATE_REMAINING),
             );
         }
-        if locks_out(status, operation) {
-            if self.lockout.refused(Instant::now()) {
-                tracing::error!(
-                    account = %self.account, operation, status = status.as_u16(),
-                    "Gladly refuses the API user: everything is kept and one call a minute tries again; \
-                     check GLADLY_USERNAME, GLADLY_API_TOKEN and the user's roles"
-                );
-            }
-        } else if proves_access(status) && self.lockout.accepted() {
+    }
+
+    /// The API user is refused altogether.
+    fn lock_out(&self, operation: &'static str, status: StatusCode) -> GladlyError {
+        if self.lockout.refused(Instant::now()) {
+            tracing::error!(
+                account = %self.account, operation, status = status.as_u16(),
+                "Gladly refuses the API user: everything is kept and one call a minute tries again; \
+                 check GLADLY_USERNAME, GLADLY_API_TOKEN and the user's roles"
+            );
+        }
+        let after = self.lockout.wait(Instant::now());
+        GladlyError::Unauthorised { operation, after }
+    }
+
+    /// An answer came from behind Gladly's authentication.
+    fn accept(&self, operation: &'static str) {
+        if self.lockout.accepted(Instant::now()) {
             tracing::info!(account = %self.account, operation, "Gladly accepts the API user again");
         }
     }
-}
-
-/// Whether an answer means that the API user is refused altogether. A 403 to
-/// what a handoff can do without is about that call alone.
-fn locks_out(status: StatusCode, operation: &str) -> bool {
-    let optional = matches!(operation, "note" | "add_topic" | "list_items");
-    status == StatusCode::UNAUTHORIZED || (status == StatusCode::FORBIDDEN && !optional)
-}
-
-/// Whether an answer came from behind Gladly's authentication.
-fn proves_access(status: StatusCode) -> bool {
-    status.is_success() || matches!(status, StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND)
 }
 
 /// A reply's `content` (Gladly API description, "Reply to conversation item").

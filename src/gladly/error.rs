@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use reqwest::StatusCode;
-use reqwest::header::HeaderMap;
+use reqwest::header::{HeaderMap, LOCATION};
 use serde_json::Value;
 
+use crate::id::ConversationId;
 use crate::upstream::{Cut, Effect, retry_after};
 
 /// How long to wait after a call that timed out.
@@ -26,7 +27,8 @@ pub enum GladlyError {
         /// Whether the call may have had its effect all the same.
         effect: Effect,
     },
-    /// The API user's credentials or rights were refused (401, 403).
+    /// The API user's credentials were refused (401), or its rights even to ask
+    /// whose organization this is (403).
     #[error(
         "{operation}: Gladly refuses the API user; check GLADLY_USERNAME, GLADLY_API_TOKEN and its roles"
     )]
@@ -36,13 +38,27 @@ pub enum GladlyError {
         /// When the next call may try whether they are accepted again.
         after: Duration,
     },
-    /// There is no such thing, or it was merged into another (404, 301).
+    /// The conversation was merged into this one (301).
+    #[error("{operation}: merged into another conversation")]
+    Moved {
+        /// The call.
+        operation: &'static str,
+        /// The conversation that is left.
+        to: ConversationId,
+    },
+    /// The clearance had grown old, so the call was not made.
+    #[error("{operation}: not made, because what is known of the conversation had grown old")]
+    Stale {
+        /// The call.
+        operation: &'static str,
+    },
+    /// There is no such thing (404).
     #[error("{operation}: not found")]
     NotFound {
         /// The call.
         operation: &'static str,
     },
-    /// Gladly will not do it, however often it is asked (400 and its like).
+    /// Gladly will not do it, however often it is asked (400 and its like, 403).
     #[error("{operation}: refused ({refusal}): {codes}")]
     Refused {
         /// The call.
@@ -116,9 +132,13 @@ impl GladlyError {
         match status.as_u16() {
             // Nothing was done: the limiter, or the gate before it, answered.
             429 => later(Effect::None),
-            // 301: merged into another. Gladly's own 404 is JSON; any other page is
-            // something in between, as is any other redirect.
-            301 | 410 => Self::NotFound { operation },
+            301 => survivor(headers).map_or(Self::NotFound { operation }, |to| Self::Moved {
+                operation,
+                to,
+            }),
+            410 => Self::NotFound { operation },
+            // Gladly's own 404 is JSON; any other page is something in between, as
+            // is any other redirect.
             404 if body.is_empty() || is_json(body) => Self::NotFound { operation },
             300..=399 | 404 | 408 | 425 | 500..=599 => later(Effect::Unknown),
             _ => Self::refused(operation, status, body),
@@ -148,6 +168,15 @@ impl GladlyError {
             codes: codes.join(", "),
         }
     }
+}
+
+/// The conversation at the end of `Location: /api/v1/conversations/{id}`.
+fn survivor(headers: &HeaderMap) -> Option<ConversationId> {
+    let location = headers.get(LOCATION)?.to_str().ok()?;
+    let path = location.split(['?', '#']).next()?;
+    let mut segments = path.trim_end_matches('/').rsplit('/');
+    let id = ConversationId::parse(segments.next()?).ok()?;
+    (segments.next() == Some("conversations")).then_some(id)
 }
 
 fn is_json(body: &[u8]) -> bool {

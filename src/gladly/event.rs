@@ -8,8 +8,9 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use crate::conversation::Holder;
-use crate::id::{AgentId, ConversationId, EventId, InboxId, ItemId};
+use super::model::read_holder;
+use crate::conversation::{Holder, Named};
+use crate::id::{ConversationId, EventId, ItemId};
 
 /// One delivery.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,7 +20,7 @@ pub struct Webhook {
     /// Its type if known here, else `other`: a metric label.
     pub kind: &'static str,
     /// When it was raised, by Gladly's clock.
-    pub occurred_at: Option<Timestamp>,
+    pub happened_at: Option<Timestamp>,
     /// What it says.
     pub content: WebhookContent,
 }
@@ -37,8 +38,8 @@ pub enum WebhookContent {
         conversation_id: ConversationId,
         /// What: the item to fetch for the text.
         item_id: ItemId,
-        /// Who held it when the event was raised, if the event says.
-        holder: Option<Holder>,
+        /// Who held it before the event, if the event says.
+        context: Option<Holder>,
     },
     /// It is open: created or reopened.
     Opened(ConversationId),
@@ -46,8 +47,8 @@ pub enum WebhookContent {
     Closed(ConversationId),
     /// Its status changed; the event does not say to what.
     StatusChanged(ConversationId),
-    /// Somebody else holds it now.
-    HolderChanged(ConversationId, Holder),
+    /// Somebody else holds it now; none if the event does not say who.
+    HolderChanged(ConversationId, Option<Holder>),
     /// Two customers became one, and with them their conversations.
     Merged {
         /// The conversation that is gone.
@@ -85,7 +86,7 @@ pub fn parse_webhook(body: &[u8]) -> Result<Webhook, Malformed> {
     Ok(Webhook {
         id: id.map(|id| EventId(id.chars().take(200).collect())),
         kind,
-        occurred_at: value
+        happened_at: value
             .get("timestamp")
             .and_then(Value::as_str)
             .and_then(|text| text.parse().ok()),
@@ -136,19 +137,16 @@ fn read_message(fields: &Fields) -> Result<WebhookContent, String> {
     Ok(WebhookContent::Message {
         conversation_id: conversation_id(fields, "conversationId")?,
         item_id: ItemId::parse(item_id).map_err(|error| format!("content.messageId: {error}"))?,
-        holder: fields
+        context: fields
             .get("context")
             .and_then(|context| context.get("assignee"))
-            .and_then(read_holder),
+            .and_then(read_assignee_holder),
     })
 }
 
 fn read_assignee(fields: &Fields) -> Result<WebhookContent, String> {
     let conversation_id = conversation_id(fields, "conversationId")?;
-    let holder = fields
-        .get("assignee")
-        .and_then(read_holder)
-        .ok_or("content.assignee.inboxId is missing")?;
+    let holder = fields.get("assignee").and_then(read_assignee_holder);
     Ok(WebhookContent::HolderChanged(conversation_id, holder))
 }
 
@@ -166,17 +164,8 @@ fn read_merge(fields: &Fields) -> Result<WebhookContent, String> {
 
 /// None where the event does not say which inbox holds it: then the relay
 /// looks for itself.
-fn read_holder(assignee: &Value) -> Option<Holder> {
-    let assignee = assignee.as_object()?;
-    let inbox_id = InboxId::parse(text(assignee, "inboxId")?).ok()?;
-    let agent_id = match text(assignee, "agentId") {
-        None => None,
-        Some(agent_id) => Some(AgentId::parse(agent_id).ok()?),
-    };
-    Some(Holder {
-        inbox_id: Some(inbox_id),
-        agent_id,
-    })
+fn read_assignee_holder(assignee: &Value) -> Option<Holder> {
+    Some(read_holder(assignee)).filter(|holder| holder.inbox_id != Named::Nobody)
 }
 
 fn conversation_id(fields: &Fields, name: &str) -> Result<ConversationId, String> {

@@ -8,8 +8,8 @@ use std::fmt;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::conversation::{Holder, Status};
-use crate::id::{AgentId, ConversationId, InboxId, ItemId};
+use crate::conversation::{Holder, Named, Status};
+use crate::id::{AgentId, ConversationId, InboxId, ItemId, NotAnId};
 use crate::text::Channel;
 
 /// `GET /conversations/{id}`.
@@ -26,15 +26,30 @@ impl Conversation {
     pub fn read(value: &Value) -> Option<Self> {
         // The id is not used, but an object without one is not a conversation.
         let _: ConversationId = ConversationId::parse(text(value, "id")?).ok()?;
-        let holder = Holder {
-            inbox_id: text(value, "inboxId").and_then(|id| InboxId::parse(id).ok()),
-            agent_id: text(value, "agentId").and_then(|id| AgentId::parse(id).ok()),
-        };
-        let closed = text(value, "status") == Some("CLOSED");
+        // What can't be read is not taken for open.
+        let open = matches!(text(value, "status"), Some("OPEN" | "WAITING" | "NEW"));
         Some(Self {
-            holder,
-            status: if closed { Status::Closed } else { Status::Open },
+            holder: read_holder(value),
+            status: if open { Status::Open } else { Status::Closed },
         })
+    }
+}
+
+/// Who holds a conversation, by its `inboxId` and `agentId`. Gladly writes
+/// "nobody" as absent, null or empty; whatever else can't be read is somebody.
+pub(super) fn read_holder(value: &Value) -> Holder {
+    Holder {
+        inbox_id: read_named(value.get("inboxId"), InboxId::parse),
+        agent_id: read_named(value.get("agentId"), AgentId::parse),
+    }
+}
+
+fn read_named<T>(value: Option<&Value>, parse: fn(&str) -> Result<T, NotAnId>) -> Named<T> {
+    match value {
+        None | Some(Value::Null) => Named::Nobody,
+        Some(Value::String(id)) if id.is_empty() => Named::Nobody,
+        Some(Value::String(id)) => parse(id).map_or(Named::Unreadable, Named::This),
+        Some(_) => Named::Unreadable,
     }
 }
 
@@ -52,8 +67,10 @@ pub enum Initiator {
 pub struct Item {
     /// Its id.
     pub id: ItemId,
+    /// The conversation it is of, if it says.
+    pub conversation_id: Option<ConversationId>,
     /// When it was written, by Gladly's clock.
-    pub occurred_at: Option<Timestamp>,
+    pub happened_at: Option<Timestamp>,
     /// Who wrote it.
     pub initiator: Initiator,
     /// What it holds.
@@ -99,7 +116,9 @@ impl Item {
         let customer = initiator == Some("CUSTOMER");
         Some(Self {
             id: ItemId::parse(text(value, "id")?).ok()?,
-            occurred_at: text(value, "timestamp").and_then(|text| text.parse().ok()),
+            conversation_id: text(value, "conversationId")
+                .and_then(|id| ConversationId::parse(id).ok()),
+            happened_at: text(value, "timestamp").and_then(|text| text.parse().ok()),
             initiator: if customer {
                 Initiator::Customer
             } else {

@@ -15,12 +15,17 @@ use tokio_util::sync::CancellationToken;
 
 /// Calls are counted over this long.
 const SPAN: Duration = Duration::from_millis(1_100);
+/// How often an urgent call passes a stop.
+const URGENT_EVERY: Duration = Duration::from_secs(1);
 /// The longest that a 429 stops all calls.
 const LONGEST_STOP: Duration = Duration::from_mins(1);
 
 /// Which calls go first when there are more than the rate allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Precedence {
+    /// A handoff whose deadline is near or past. While a 429 stops all calls, one
+    /// of these passes each second: a human is waited for.
+    Urgent,
     /// A reply: its turn has done everything else, and the check that it may
     /// be sent is growing old.
     Reply,
@@ -40,6 +45,8 @@ pub struct Window {
     /// What others seem to use of the limit, until when that is believed.
     others: (u32, Option<Instant>),
     stopped_until: Option<Instant>,
+    /// When an urgent call last passed a stop.
+    passed_at: Option<Instant>,
     throttled_in_a_row: u32,
 }
 
@@ -52,6 +59,7 @@ impl Window {
             sent: VecDeque::new(),
             others: (0, None),
             stopped_until: None,
+            passed_at: None,
             throttled_in_a_row: 0,
         }
     }
@@ -76,6 +84,21 @@ impl Window {
             .copied()
             .unwrap_or(now);
         Err(oldest + SPAN)
+    }
+
+    /// As [`Window::admit`], for a call that passes a stop once a second.
+    pub fn admit_urgent(&mut self, now: Instant) -> Result<(), Instant> {
+        let Some(until) = self.stopped_until.filter(|until| now < *until) else {
+            return self.admit(now);
+        };
+        match self.passed_at.map(|passed_at| passed_at + URGENT_EVERY) {
+            Some(next) if now < next => Err(next.min(until)),
+            _ => {
+                self.passed_at = Some(now);
+                self.sent.push_back(now);
+                Ok(())
+            }
+        }
     }
 
     /// Learns from the headers of an answer that was not a 429.
@@ -144,7 +167,7 @@ pub struct Pace {
 struct State {
     window: Window,
     /// Those who wait, one queue for each [`Precedence`].
-    waiting: [VecDeque<oneshot::Sender<()>>; 3],
+    waiting: [VecDeque<oneshot::Sender<()>>; 4],
 }
 
 impl Pace {
@@ -215,7 +238,12 @@ impl Pace {
                 }
             }
             let first = state.waiting.iter().position(|queue| !queue.is_empty())?;
-            if let Err(next) = state.window.admit(now) {
+            let admitted = if first == Precedence::Urgent as usize {
+                state.window.admit_urgent(now)
+            } else {
+                state.window.admit(now)
+            };
+            if let Err(next) = admitted {
                 return Some(next);
             }
             if let Some(sender) = state.waiting[first].pop_front() {
@@ -302,6 +330,17 @@ mod tests {
         window.throttle(Some(Duration::from_hours(24)), 0.0, start);
         assert_eq!(window.admit(start), Err(start + LONGEST_STOP));
         assert_eq!(window.admit(start + LONGEST_STOP), Ok(()));
+    }
+
+    #[test]
+    fn an_urgent_call_passes_a_stop_once_a_second() {
+        let (mut window, start) = (Window::new(10), Instant::now());
+        window.throttle(Some(Duration::from_mins(1)), 0.0, start);
+        assert_eq!(window.admit_urgent(start), Ok(()));
+        let next = start + Duration::from_secs(1);
+        assert_eq!(window.admit_urgent(start), Err(next));
+        assert_eq!(window.admit_urgent(next), Ok(()));
+        assert!(window.admit(next).is_err(), "others wait");
     }
 
     #[tokio::test(start_paused = true)]

@@ -5,7 +5,7 @@ use reqwest::header::HeaderMap;
 use serde_json::Value;
 
 use super::*;
-use crate::conversation::{Holder, Status};
+use crate::conversation::{Holder, Named, Status};
 use crate::id::{AgentId, ConversationId, InboxId, ItemId};
 use crate::text::Channel;
 use crate::upstream::Effect;
@@ -29,18 +29,20 @@ fn conversation() -> ConversationId {
 
 fn holder(agent: Option<&str>) -> Holder {
     Holder {
-        inbox_id: Some(InboxId::parse("w1qgCyRmRQmIPXLVrjcZZw").unwrap()),
-        agent_id: agent.map(|agent| AgentId::parse(agent).unwrap()),
+        inbox_id: Named::This(InboxId::parse("w1qgCyRmRQmIPXLVrjcZZw").unwrap()),
+        agent_id: agent.map_or(Named::Nobody, |agent| {
+            Named::This(AgentId::parse(agent).unwrap())
+        }),
     }
 }
 
 #[test]
 fn each_webhook_says_what_it_says() {
     let agent = Some("oXn9nBvdQaSNjdmB8oOzWA");
-    let message = |holder| WebhookContent::Message {
+    let message = |context| WebhookContent::Message {
         conversation_id: conversation(),
         item_id: ItemId::parse("pGtoZ5cTRoOqGHGNwFRgCh").unwrap(),
-        holder,
+        context,
     };
     let merged = WebhookContent::Merged {
         source: ConversationId::parse("Aq7v7jTjQyqwKvS3kQbR3C").unwrap(),
@@ -71,7 +73,7 @@ fn each_webhook_says_what_it_says() {
         ),
         (
             "conversation_assignee_updated",
-            WebhookContent::HolderChanged(conversation(), holder(agent)),
+            WebhookContent::HolderChanged(conversation(), Some(holder(agent))),
         ),
         ("customer_merged", merged),
         (
@@ -90,7 +92,7 @@ fn each_webhook_says_what_it_says() {
         "labels stay few"
     );
     let timestamp = webhook("message_received")
-        .occurred_at
+        .happened_at
         .map(|at| at.to_string());
     assert_eq!(timestamp.as_deref(), Some("2026-11-20T04:30:12.07Z"));
 }

@@ -1,7 +1,7 @@
 //! The one call to Gleen (Gleen API page, `send_message`).
 //!
 //! It is not idempotent: a question asked twice stands in the thread twice.
-//! [`GleenError::retry_is_safe`] says when it surely was not taken up.
+//! [`GleenError`] tells whether it surely was not taken up, or may have been.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,7 +38,7 @@ pub enum GleenError {
     /// No answer came in time; the question may have been taken up.
     #[error("Gleen did not answer in time")]
     Timeout,
-    /// The question was not taken up: ask again.
+    /// The question surely was not taken up: no connection, or 429.
     #[error("Gleen did not take the question: {what}")]
     NotTaken {
         /// What happened.
@@ -48,19 +48,20 @@ pub enum GleenError {
         /// Too many questions at once (429), which is no sign of ill health.
         throttled: bool,
     },
+    /// Nobody can tell whether it was taken up: cut off, 502, 503, 504.
+    #[error("Gleen may have taken the question, but no answer came: {what}")]
+    Uncertain {
+        /// What happened.
+        what: String,
+        /// How long Gleen asked to wait.
+        after: Option<Duration>,
+    },
     /// Gleen refused it in the way it would an expired thread.
     #[error("Gleen refused the question with status {0}")]
     MaybeUnknownThread(u16),
     /// Gleen failed or refused, or its answer could not be read.
     #[error("Gleen failed: {0}")]
     Failed(String),
-}
-
-impl GleenError {
-    /// True if asking again can't put the question into the thread twice.
-    pub const fn retry_is_safe(&self) -> bool {
-        matches!(self, Self::NotTaken { .. })
-    }
 }
 
 /// How the exchange over the wire ended.
@@ -70,10 +71,8 @@ enum End {
         headers: HeaderMap,
         body: Vec<u8>,
     },
-    /// Before any answer: the question was not taken up, unless time ran out.
-    Unanswered(reqwest::Error),
-    /// Within the answer: the question was taken up.
-    CutShort(reqwest::Error),
+    /// No answer, or not all of it.
+    Cut(reqwest::Error),
 }
 
 /// One account's access to Gleen.
@@ -122,7 +121,7 @@ impl Client {
         let end = self.send(&body).await;
         let status = match &end {
             End::Answered { status, .. } => status.as_u16().to_string(),
-            End::Unanswered(error) | End::CutShort(error) => Cut::of(error).as_str().to_owned(),
+            End::Cut(error) => Cut::of(error).as_str().to_owned(),
         };
         self.metrics.request(
             &self.account,
@@ -137,15 +136,18 @@ impl Client {
                 headers,
                 body,
             } => self.read(&question, status, &headers, &body),
-            End::Unanswered(error) | End::CutShort(error) if Cut::of(&error) == Cut::Timeout => {
-                Err(GleenError::Timeout)
-            }
-            End::Unanswered(error) => Err(GleenError::NotTaken {
-                what: innermost(&error),
-                after: None,
-                throttled: false,
+            End::Cut(error) => Err(match Cut::of(&error) {
+                Cut::Timeout => GleenError::Timeout,
+                Cut::Connect => GleenError::NotTaken {
+                    what: innermost(&error),
+                    after: None,
+                    throttled: false,
+                },
+                Cut::Broken => GleenError::Uncertain {
+                    what: innermost(&error),
+                    after: None,
+                },
             }),
-            End::CutShort(error) => Err(GleenError::Failed(innermost(&error))),
         }
     }
 
@@ -157,7 +159,7 @@ impl Client {
             .json(body);
         let mut response = match request.send().await {
             Ok(response) => response,
-            Err(error) => return End::Unanswered(error),
+            Err(error) => return End::Cut(error),
         };
         let (status, headers) = (response.status(), response.headers().clone());
         let mut answer = Vec::new();
@@ -168,7 +170,7 @@ impl Client {
                 }
                 // What is cut off here is no JSON any more, and so refused below.
                 Ok(_) => break,
-                Err(error) => return End::CutShort(error),
+                Err(error) => return End::Cut(error),
             }
         }
         End::Answered {
@@ -195,10 +197,14 @@ impl Client {
             400 | 404 | 410 | 422 if question.thread_id.is_some() => {
                 Err(GleenError::MaybeUnknownThread(status.as_u16()))
             }
-            code @ (429 | 502 | 503 | 504) => Err(GleenError::NotTaken {
+            429 => Err(GleenError::NotTaken {
+                what: "status 429".to_owned(),
+                after: retry_after(headers),
+                throttled: true,
+            }),
+            code @ (502..=504) => Err(GleenError::Uncertain {
                 what: format!("status {code}"),
                 after: retry_after(headers),
-                throttled: code == 429,
             }),
             code => Err(GleenError::Failed(format!("status {code}"))),
         }

@@ -63,9 +63,14 @@ impl Answer {
     }
 }
 
+/// The longest thread id that is believed, in bytes: it is kept, and sent back
+/// with each question.
+const LONGEST_THREAD_ID: usize = 1024;
+
 fn thread_id(value: &Value) -> Option<ThreadId> {
     match value {
-        Value::String(text) if !text.trim().is_empty() => Some(ThreadId(text.clone())),
+        Value::String(text) if text.len() > LONGEST_THREAD_ID || text.trim().is_empty() => None,
+        Value::String(text) => Some(ThreadId(text.clone())),
         Value::Number(number) => Some(ThreadId(number.to_string())),
         _ => None,
     }
@@ -131,6 +136,8 @@ mod tests {
             Some(ThreadId("802300".into()))
         );
         assert_eq!(thread(json!({"thread_id": ""})), None);
+        assert!(thread(json!({"thread_id": "x".repeat(1024)})).is_some());
+        assert_eq!(thread(json!({"thread_id": "x".repeat(1025)})), None);
         assert_eq!(thread(json!({"thread_id": null})), None);
     }
 

@@ -10,6 +10,8 @@ use axum::routing::get;
 
 use super::State;
 use super::problem::Problem;
+use crate::id::AccountName;
+use crate::store::{Backlog, StoreError};
 
 /// What `prometheus-client` writes.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -19,7 +21,7 @@ pub(super) fn router() -> Router<Arc<State>> {
 }
 
 async fn metrics(Shared(state): Shared<Arc<State>>) -> Result<Response, Problem> {
-    match state.relay.backlog().await {
+    match backlog(&state).await {
         Ok(backlog) => backlog
             .iter()
             .for_each(|backlog| state.metrics.backlog(backlog)),
@@ -31,4 +33,15 @@ async fn metrics(Shared(state): Shared<Arc<State>>) -> Result<Response, Problem>
         Problem::internal()
     })?;
     Ok(([(CONTENT_TYPE, OPEN_METRICS)], text).into_response())
+}
+
+/// What waits in the store, with a zero for every account that has nothing.
+async fn backlog(state: &State) -> Result<Vec<Backlog>, StoreError> {
+    let found = state.operations.backlog(state.clock.now().at).await?;
+    let of_account = |name: &AccountName| {
+        let mut found = found.iter();
+        let found = found.find(|backlog| backlog.account == *name).cloned();
+        found.unwrap_or_else(|| Backlog::nothing(name))
+    };
+    Ok(state.relay.accounts().map(of_account).collect())
 }

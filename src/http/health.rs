@@ -30,7 +30,7 @@ async fn readyz(Shared(state): Shared<Arc<State>>) -> Result<Json<Value>, Proble
     if state.is_stopping() {
         return Err(Problem::unavailable("the relay is stopping"));
     }
-    match tokio::time::timeout(PROBE_TIMEOUT, state.store.probe(state.clock.now())).await {
+    match tokio::time::timeout(PROBE_TIMEOUT, state.store.probe()).await {
         Ok(Ok(())) => Ok(Json(json!({ "status": "ready" }))),
         Ok(Err(error)) => {
             tracing::error!(%error, "not ready");

@@ -18,7 +18,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::account::Accounts;
 use crate::clock::Clock;
 use crate::relay::Relay;
-use crate::store::Store;
+use crate::store::{Operations, Store};
 use crate::telemetry::Metrics;
 use problem::Problem;
 
@@ -34,6 +34,8 @@ pub struct State {
     pub relay: Relay,
     /// Asked whether it can be written to.
     pub store: Arc<dyn Store>,
+    /// What operators ask of it.
+    pub operations: Arc<dyn Operations>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Shown on the admin listener.

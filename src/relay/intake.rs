@@ -9,16 +9,11 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use sha2::{Digest, Sha256};
 
 use super::Relay;
-use super::policy::whose;
-use crate::clock::later;
 use crate::conversation::Status;
 use crate::gladly::{Malformed, Webhook, WebhookContent, parse_webhook};
 use crate::id::{AccountName, EventId};
 use crate::store::{Change, Delivery, Recorded, StoreError};
 use crate::telemetry::WebhookResult;
-
-/// The longest payload that is kept with a dead letter, in characters.
-const LONGEST_PAYLOAD: usize = 16 * 1024;
 
 /// What became of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +64,11 @@ impl Relay {
                 count(kind, WebhookResult::Duplicate);
                 Ok(Receipt::Duplicate)
             }
+            Ok(Recorded::TooOld) => {
+                tracing::warn!(%account, event = kind, "a webhook is older than what is still remembered and is ignored");
+                count(kind, WebhookResult::TooOld);
+                Ok(Receipt::Ignored)
+            }
             Ok(Recorded::Accepted) if unusable => {
                 tracing::error!(%account, event = kind, "a known webhook can't be used and is kept as a dead letter");
                 count(kind, WebhookResult::Unusable);
@@ -90,35 +90,26 @@ impl Relay {
 
     /// What to journal; nothing if it does not concern the relay.
     fn delivery(&self, account: &AccountName, webhook: Webhook, body: &[u8]) -> Option<Delivery> {
-        let received_at = self.shared.clock.now();
+        let received = self.shared.clock.now();
         let account = self.accounts.get(account)?;
         let change = match webhook.content {
             WebhookContent::Ping | WebhookContent::Other => return None,
             WebhookContent::Message {
                 conversation_id,
                 item_id,
-                holder,
-            } => {
-                let deadline_at = later(received_at, account.policy.answer_deadline);
-                Change::Message {
-                    conversation_id,
-                    item_id,
-                    holder,
-                    deadline_at,
-                }
-            }
+                context,
+            } => Change::Message {
+                conversation_id,
+                item_id,
+                context,
+            },
             WebhookContent::Opened(conversation) => Change::Status(conversation, Status::Open),
             WebhookContent::Closed(conversation) => Change::Status(conversation, Status::Closed),
             WebhookContent::StatusChanged(conversation) => {
                 Change::Status(conversation, Status::Unclear)
             }
-            WebhookContent::HolderChanged(conversation_id, holder) => {
-                let is_bots = whose(&account.bot, &holder, Status::Open).is_ok();
-                Change::Holder {
-                    conversation_id,
-                    holder,
-                    is_bots,
-                }
+            WebhookContent::HolderChanged(conversation, holder) => {
+                Change::Holder(conversation, holder)
             }
             WebhookContent::Merged {
                 source,
@@ -127,21 +118,17 @@ impl Relay {
                 source,
                 destination,
             },
-            WebhookContent::Unusable(error) => {
-                let payload = String::from_utf8_lossy(body)
-                    .chars()
-                    .take(LONGEST_PAYLOAD)
-                    .collect();
-                Change::Unusable { error, payload }
-            }
+            WebhookContent::Unusable(error) => Change::Unusable(error),
         };
         Some(Delivery {
             account: account.name.clone(),
+            bot: account.bot.clone(),
             event_id: webhook.id.unwrap_or_else(|| content_id(body)),
             event_type: webhook.kind,
-            // A clock that is ahead must not make a fact immune to newer ones.
-            occurred_at: webhook.occurred_at.unwrap_or(received_at).min(received_at),
-            received_at,
+            // What claims to be from the future is taken as now.
+            happened_at: webhook.happened_at.map(|at| at.min(received.at)),
+            received,
+            answer_deadline: account.policy.answer_deadline,
             change,
         })
     }

@@ -1,24 +1,24 @@
 //! From a journaled message to its outcome.
 //!
-//! [`Relay::receive`] journals a webhook; each account's dispatcher claims
-//! turns from the store and runs them; a turn goes gather → ask → deliver, or
-//! ends in a handoff. Every decision is made in [`policy`].
+//! [`Relay::receive`] journals a webhook; a driver claims turns from the store
+//! as they come due; `run` does one action after the other; [`turn`], pure, says
+//! which. What to do about messages and answers stands in [`policy`].
 
-mod ask;
-mod breaker;
-mod deliver;
-mod dispatcher;
-mod gather;
-mod handoff;
-mod holder;
 mod intake;
-mod lanes;
+
+mod driver;
+
+mod run;
+
+pub mod turn;
+
 pub mod policy;
-mod turn;
+
+mod breaker;
+mod running;
 mod upkeep;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -30,14 +30,14 @@ pub use intake::{Receipt, ReceiveError};
 
 use crate::clock::Clock;
 use crate::config::{AccountConfig, Policy};
+use crate::conversation::Bot;
 use crate::gladly::Pace;
 use crate::id::{AccountName, InboxId};
-use crate::store::{Store, StoreError};
-use crate::telemetry::{Backlog, Metrics};
+use crate::store::{Runner, Store};
+use crate::telemetry::Metrics;
 use crate::{gladly, gleen};
 use breaker::Breaker;
-use lanes::Lanes;
-use policy::Bot;
+use running::Running;
 
 /// The most turns of one account that run at once. Those that only wait for
 /// Gleen don't keep others from being handed off in time.
@@ -55,10 +55,9 @@ struct Shared {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
-    /// Names this process in leases, and counts its claims.
-    process: String,
-    claims: AtomicU64,
-    lanes: Lanes,
+    /// Names this start of the relay: what an earlier one left is taken up.
+    runner: Runner,
+    running: Running,
 }
 
 /// One account's access to the outside, and its limits.
@@ -83,9 +82,9 @@ struct Account {
 pub struct Stopping {
     /// Cancelled first: no new turn is claimed.
     pub claim_no_more: CancellationToken,
-    /// Cancelled last: turns that still run let go of their leases.
+    /// Cancelled last: turns that still run end where they are.
     pub let_go: CancellationToken,
-    /// Dispatchers and turns.
+    /// Drivers and turns.
     pub turns: TaskTracker,
     background: TaskTracker,
 }
@@ -110,15 +109,12 @@ impl Relay {
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
     ) -> anyhow::Result<Self> {
-        let process = format!("{}-{:016x}", std::process::id(), fastrand::u64(..));
-        let (claims, lanes) = (AtomicU64::new(0), Lanes::default());
         let shared = Arc::new(Shared {
             store,
             clock,
             metrics,
-            process,
-            claims,
-            lanes,
+            runner: Runner(fastrand::u32(..)),
+            running: Running::default(),
         });
         let (mut wired, mut paces) = (BTreeMap::new(), BTreeMap::new());
         for config in accounts {
@@ -127,7 +123,7 @@ impl Relay {
             let pace: &Arc<Pace> = paces
                 .entry(organization)
                 .or_insert_with(|| Pace::new(limit));
-            let account = Account::new(config, pace.clone(), &shared.metrics)?;
+            let account = Account::new(config, pace.clone(), &shared)?;
             shared.metrics.breaker(&account.name, false);
             wired.insert(config.name.clone(), Arc::new(account));
         }
@@ -138,7 +134,7 @@ impl Relay {
         })
     }
 
-    /// Starts a dispatcher for each account, and what runs beside them.
+    /// Starts a driver for each account, and what runs beside them.
     pub fn start(&self, stopping: &Stopping, retention: Duration) {
         let Stopping {
             claim_no_more,
@@ -147,18 +143,17 @@ impl Relay {
             background,
         } = stopping;
         for account in self.accounts.values() {
-            let dispatcher = dispatcher::Dispatcher {
+            let driver = driver::Driver {
                 shared: self.shared.clone(),
                 account: account.clone(),
                 turns: turns.clone(),
                 let_go: let_go.clone(),
             };
-            turns.spawn(dispatcher.run(claim_no_more.clone()));
+            turns.spawn(driver.drive(claim_no_more.clone()));
         }
         for pace in &self.paces {
             background.spawn(pace.clone().run(let_go.clone()));
         }
-        background.spawn(upkeep::renew_leases(self.shared.clone(), let_go.clone()));
         background.spawn(upkeep::purge(
             self.shared.clone(),
             retention,
@@ -168,39 +163,14 @@ impl Relay {
         background.close();
     }
 
-    /// What waits in the store, with a zero for every account that has nothing.
-    pub async fn backlog(&self) -> Result<Vec<Backlog>, StoreError> {
-        let found = self.shared.store.backlog(self.shared.clock.now()).await?;
-        let of_account = |name: &AccountName| {
-            let found = found
-                .iter()
-                .find(|backlog| backlog.account == *name)
-                .cloned();
-            let account = name.clone();
-            let oldest_waiting = Duration::ZERO;
-            found.unwrap_or(Backlog {
-                account,
-                turns: 0,
-                oldest_waiting,
-                dead_letters: 0,
-            })
-        };
-        Ok(self.accounts.keys().map(of_account).collect())
-    }
-
-    /// Accounts that have something in the store but are not configured, as
-    /// after a renaming: nobody works on what they left.
-    pub async fn forgotten_accounts(&self) -> Result<Vec<AccountName>, StoreError> {
-        let found = self.shared.store.backlog(self.shared.clock.now()).await?;
-        let names = found.into_iter().map(|backlog| backlog.account);
-        Ok(names
-            .filter(|name| !self.accounts.contains_key(name))
-            .collect())
+    /// The accounts that are configured.
+    pub fn accounts(&self) -> impl Iterator<Item = &AccountName> {
+        self.accounts.keys()
     }
 
     /// The turns that are running, for the log of a stop that cut them short.
     pub fn running(&self) -> Vec<String> {
-        self.shared.lanes.names()
+        self.shared.running.names()
     }
 }
 
@@ -208,8 +178,9 @@ impl Account {
     fn new(
         config: &AccountConfig,
         pace: Arc<Pace>,
-        metrics: &Arc<Metrics>,
+        shared: &Shared,
     ) -> anyhow::Result<Self> {
+        let (clock, metrics) = (shared.clock.clone(), shared.metrics.clone());
         Ok(Self {
             name: config.name.clone(),
             bot: Bot {
@@ -218,8 +189,8 @@ impl Account {
             },
             handoff_inbox_id: config.gladly.handoff_inbox_id.clone(),
             policy: config.policy.clone(),
-            gladly: gladly::Client::new(&config.name, &config.gladly, pace, metrics.clone())?,
-            gleen: gleen::Client::new(&config.name, &config.gleen, metrics.clone())?,
+            gladly: gladly::Client::new(&config.name, &config.gladly, pace, clock, metrics.clone())?,
+            gleen: gleen::Client::new(&config.name, &config.gleen, metrics)?,
             breaker: Mutex::default(),
             wake: Notify::new(),
             turn_permits: Arc::new(Semaphore::new(RUNNING_TURNS)),

@@ -1,37 +1,40 @@
-//! Every decision about a turn, as functions of plain values: no I/O, no
-//! clock, no randomness of its own. The table "Decisions" of the design is
-//! [`decide`], [`judge`] and [`whose`], row by row.
+//! The decisions about messages, answers and failures, as functions of plain
+//! values: no I/O, no clock, no randomness of its own. [`read`] finds out what
+//! is in a message, [`decide`] what to do about a turn's messages, [`judge`]
+//! what to do with the bot's answer, [`find_sent`] what became of a part,
+//! [`last_unanswered`] what waits in a conversation that came to the bot.
+//!
+//! Whose a conversation is stands in [`crate::conversation::Facts::whose`]; what
+//! a turn does next in [`super::turn`].
 
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::clock::{later, time_until};
 use crate::config::{Attachments, Policy};
-use crate::conversation::{Holder, Known, Status};
-use crate::id::{AgentId, InboxId, ItemId};
+use crate::conversation::{Known, Repetition};
+use crate::gladly::{Initiator, Item};
+use crate::id::ItemId;
 use crate::outcome::{HandoffReason, SkipReason};
-use crate::store::{History, Repetition};
 use crate::text::{self, Channel, Part};
+use jiff::Timestamp;
 
-/// How long a fact about who holds a conversation is believed without looking.
-/// A human's taking over reaches the relay as a webhook, usually within
-/// seconds; after that time the relay looks for itself.
-const FRESH: Duration = Duration::from_secs(15);
 /// The same text this often in a row is two machines talking.
 const SAME_TEXT_LIMIT: u32 = 3;
-/// The most times a question is put to Gleen.
-pub const MAX_ASKS: u32 = 3;
-/// How long a turn keeps trying while Gladly fails.
-const GIVE_UP_AFTER: Duration = Duration::from_hours(24);
 /// Waits between tries grow up to this.
 const LONGEST_WAIT: Duration = Duration::from_mins(5);
 /// The longest `Retry-After` that is honoured.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_mins(10);
+/// The longest text of a message that is looked at, in characters: far more
+/// than anybody writes.
+const LONGEST_TEXT: usize = 50_000;
+/// The longest text of all of a turn's messages, in characters.
+const LONGEST_TEXTS: usize = 200_000;
+/// What is looked at of each message once that is used up.
+const LEAST_TEXT: usize = 1_000;
 
 /// Items that are part of the timeline but that nobody wrote to anybody
 /// (Gladly API description, "Conversation item").
@@ -42,56 +45,116 @@ const NOT_MESSAGES: [&str; 4] = [
     "CUSTOMER_ACTIVITY",
 ];
 
-/// The bot's place in Gladly.
-#[derive(Debug, Clone)]
-pub struct Bot {
-    /// The inbox it answers.
-    pub ai_inbox_id: InboxId,
-    /// Its agent.
-    pub agent_id: AgentId,
-}
-
-/// What was found in a message. Kept in the store until the turn ends.
+/// What was found in a message: all that decisions need of it, read once. The
+/// store keeps it sealed until the turn ends; its `Debug` shows no words.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Gathered {
+pub struct Content {
     /// Written by a customer, and a message at all.
     pub by_customer: bool,
     /// Gladly's `content.type`.
     pub content_type: String,
-    /// The words as they stand in Gladly.
-    pub text: String,
-    /// An email's sender.
-    pub from: String,
-    /// An email's subject.
-    pub subject: String,
+    /// The customer's own words, without what they quote.
+    pub words: String,
+    /// Tells equal texts of one conversation apart from others; none if blank.
+    pub digest: Option<String>,
     /// Names of attached files.
     pub attachments: Vec<String>,
+    /// A machine wrote it.
+    pub automated: bool,
+    /// The customer asks for a human.
+    pub asks_for_human: bool,
+    /// The language, if it can be told with confidence (ISO 639-1).
+    pub locale: Option<String>,
     /// False if Gladly would not show the item.
     pub readable: bool,
 }
 
-impl Gathered {
+impl Content {
     /// An item that exists but can't be read through the API.
     pub fn unreadable() -> Self {
         Self {
             by_customer: true,
             content_type: String::new(),
-            text: String::new(),
-            from: String::new(),
-            subject: String::new(),
+            words: String::new(),
+            digest: None,
             attachments: Vec::new(),
+            automated: false,
+            asks_for_human: false,
+            locale: None,
             readable: false,
         }
     }
 
-    /// True for what a person wrote; false for notes and the like.
-    pub fn is_message(content_type: &str) -> bool {
-        !NOT_MESSAGES.contains(&content_type)
-    }
-
-    fn channel(&self) -> Option<Channel> {
+    /// The channel that a reply must use; none if the API can't reply to it.
+    pub fn channel(&self) -> Option<Channel> {
         Channel::from_content_type(&self.content_type)
     }
+}
+
+/// Reads the items of one turn in order: the more text there was, the less is
+/// looked at of those that follow.
+#[derive(Debug)]
+pub struct Reader {
+    left: usize,
+}
+
+impl Default for Reader {
+    fn default() -> Self {
+        Self {
+            left: LONGEST_TEXTS,
+        }
+    }
+}
+
+impl Reader {
+    /// Finds out what is in an item. Takes a while for long texts, so it is no
+    /// work for a thread that others wait for. `salt` keeps equal texts of
+    /// different conversations apart.
+    pub fn read(&mut self, policy: &Policy, item: &Item, salt: &str) -> Content {
+        let longest = self.left.clamp(LEAST_TEXT, LONGEST_TEXT);
+        let text: String = item.content.text.chars().take(longest).collect();
+        self.left = self.left.saturating_sub(text.len());
+        read(policy, item, &text, salt)
+    }
+}
+
+fn read(policy: &Policy, item: &Item, text: &str, salt: &str) -> Content {
+    let content = &item.content;
+    let channel = content.channel();
+    let words = text::question(
+        channel.unwrap_or(Channel::Chat),
+        text,
+        policy.max_question_length,
+    );
+    Content {
+        by_customer: is_customers_message(item),
+        content_type: content.content_type.clone(),
+        digest: digest(text.trim(), salt),
+        attachments: content.attachments.clone(),
+        automated: channel == Some(Channel::Email)
+            && text::is_automated_email(&content.from, &content.subject, text),
+        asks_for_human: text::asks_for_human(&policy.ask_for_human, &words),
+        locale: text::locale(text)
+            .filter(|_| policy.detect_language)
+            .map(str::to_owned),
+        words,
+        readable: true,
+    }
+}
+
+fn digest(text: &str, salt: &str) -> Option<String> {
+    let digest = Sha256::new()
+        .chain_update(salt)
+        .chain_update([0])
+        .chain_update(text.to_lowercase())
+        .finalize();
+    (!text.is_empty()).then(|| BASE64.encode(digest))
+}
+
+/// Whether a customer wrote it to somebody.
+pub fn is_customers_message(item: &Item) -> bool {
+    item.initiator == Initiator::Customer
+        && !NOT_MESSAGES.contains(&item.content.content_type.as_str())
 }
 
 /// What to do about a turn's messages.
@@ -112,100 +175,50 @@ pub enum Decision {
     Skip(SkipReason),
 }
 
-/// Whether the conversation is the bot's: while it is open and sits in the AI
-/// inbox, unassigned or assigned to the bot.
-pub fn whose(bot: &Bot, holder: &Holder, status: Status) -> Result<(), SkipReason> {
-    if status == Status::Closed {
-        return Err(SkipReason::Closed);
-    }
-    if holder.inbox_id.as_ref() != Some(&bot.ai_inbox_id) {
-        return Err(SkipReason::NotAiInbox);
-    }
-    match &holder.agent_id {
-        Some(agent) if *agent != bot.agent_id => Err(SkipReason::HumanAssigned),
-        _ => Ok(()),
-    }
-}
-
-/// [`whose`] by what is known. Unknown counts as the bot's: see [`needs_look`].
-pub fn whose_by_known(bot: &Bot, known: &Known) -> Result<(), SkipReason> {
-    let Some(holder) = &known.holder else {
-        return Ok(());
-    };
-    let handed_off = known.handed_off_at.is_some_and(|at| holder.at <= at);
-    let status = known
-        .status
-        .as_ref()
-        .map_or(Status::Open, |status| status.value);
-    match whose(bot, &holder.value, status) {
-        Err(SkipReason::NotAiInbox) if handed_off => Err(SkipReason::HandedOff),
-        verdict => verdict,
-    }
-}
-
-/// Whether Gladly must be looked at before a decision: what is known may be
-/// out of date or out of order. `last_message_at` is when the turn's latest
-/// message was written.
-pub fn needs_look(known: &Known, last_message_at: Timestamp, now: Timestamp) -> bool {
-    let Some(holder) = &known.holder else {
-        return true;
-    };
-    let stale = time_until(now, holder.at) > FRESH;
-    // Gladly's clock and this machine's differ a little, so a holder said to be
-    // newer than the relay's own handoff may in truth be older.
-    let near_handoff = known
-        .handed_off_at
-        .is_some_and(|at| holder.at > at && time_until(holder.at, at) <= FRESH);
-    let unclear = known
-        .status
-        .as_ref()
-        .is_some_and(|status| match status.value {
-            Status::Open => false,
-            // A customer who wrote after a change wrote into an open conversation.
-            Status::Unclear => status.at >= last_message_at,
-            // A customer who writes later may have opened it again.
-            Status::Closed => status.at <= last_message_at,
-        });
-    stale || near_handoff || unclear
-}
-
 /// Decides what to do about the messages of a turn in a conversation that is
-/// the bot's.
-pub fn decide(policy: &Policy, messages: &[Gathered], history: &History) -> Decision {
-    let by_customer: Vec<(usize, &Gathered)> = messages
+/// the bot's. `known` is what was known before them but for `repetition`, which
+/// counts them.
+pub fn decide(
+    policy: &Policy,
+    contents: &[Content],
+    known: &Known,
+    repetition: &Repetition,
+    now: Timestamp,
+) -> Decision {
+    let by_customer: Vec<(usize, &Content)> = contents
         .iter()
         .enumerate()
-        .filter(|(_, message)| message.by_customer)
+        .filter(|(_, content)| content.by_customer)
         .collect();
     let Some((reply_to, latest)) = by_customer.last() else {
         return Decision::Skip(SkipReason::NotCustomer);
     };
     let unsupported = || Decision::HandOff(HandoffReason::UnsupportedContent);
     let any =
-        |test: &dyn Fn(&Gathered) -> bool| by_customer.iter().any(|(_, message)| test(message));
-    if any(&|message| !message.readable || message.channel().is_none()) {
+        |test: &dyn Fn(&Content) -> bool| by_customer.iter().any(|(_, content)| test(content));
+    if any(&|content| !content.readable || content.channel().is_none()) {
         return unsupported();
     }
-    if any(&is_automated) {
+    if any(&|content| content.automated) {
         return Decision::HandOff(HandoffReason::AutomatedEmail);
     }
-    if policy.attachments == Attachments::HandOff && any(&|message| !message.attachments.is_empty())
+    if policy.attachments == Attachments::HandOff && any(&|content| !content.attachments.is_empty())
     {
         return unsupported();
     }
-    let question = question(policy, &by_customer);
+    let question = question(policy, contents);
     let (Some(channel), false) = (latest.channel(), question.is_empty()) else {
         return unsupported();
     };
-    if any(&|message| text::asks_for_human(&policy.ask_for_human, &own_words(policy, message))) {
+    if any(&|content| content.asks_for_human) {
         return Decision::HandOff(HandoffReason::CustomerRequested);
     }
-    if history.repetition.count >= SAME_TEXT_LIMIT
-        || history.replies_last_hour >= policy.max_replies_per_hour
+    if repetition.count >= SAME_TEXT_LIMIT
+        || known.replies_last_hour(now) >= policy.max_replies_per_hour
     {
         return Decision::HandOff(HandoffReason::LoopSuspected);
     }
-    if policy.max_turns > 0 && history.replies >= policy.max_turns {
+    if policy.max_turns > 0 && known.replies() >= policy.max_turns {
         return Decision::HandOff(HandoffReason::TurnLimit);
     }
     Decision::Ask {
@@ -215,58 +228,29 @@ pub fn decide(policy: &Policy, messages: &[Gathered], history: &History) -> Deci
     }
 }
 
-fn is_automated(message: &Gathered) -> bool {
-    message.channel() == Some(Channel::Email)
-        && text::is_automated_email(&message.from, &message.subject, &message.text)
-}
-
-fn own_words(policy: &Policy, message: &Gathered) -> String {
-    let channel = message.channel().unwrap_or(Channel::Chat);
-    text::question(channel, &message.text, policy.max_question_length)
-}
-
-/// The texts of all messages, in order; empty if there is none.
-fn question(policy: &Policy, messages: &[(usize, &Gathered)]) -> String {
-    let texts: Vec<String> = messages
+/// The words of all of the customer's messages, in order; empty if there are none.
+pub fn question(policy: &Policy, contents: &[Content]) -> String {
+    let words: Vec<&str> = contents
         .iter()
-        .map(|(_, message)| own_words(policy, message))
-        .filter(|text| !text.is_empty())
+        .filter(|content| content.by_customer && !content.words.is_empty())
+        .map(|content| content.words.as_str())
         .collect();
-    text::question(Channel::Chat, &texts.join("\n"), policy.max_question_length)
-}
-
-/// What the customer wrote last, for the note; none if there is no text.
-pub fn asked(policy: &Policy, messages: &[Gathered]) -> Option<String> {
-    let by_customer: Vec<(usize, &Gathered)> = messages
-        .iter()
-        .enumerate()
-        .filter(|(_, message)| message.by_customer)
-        .collect();
-    Some(question(policy, &by_customer)).filter(|question| !question.is_empty())
+    text::question(Channel::Chat, &words.join("\n"), policy.max_question_length)
 }
 
 /// How often the customer's last text came in a row, after these messages.
-/// `salt` keeps equal texts of different conversations apart in the store.
-pub fn repetition(before: &Repetition, messages: &[Gathered], salt: &str) -> Repetition {
-    let texts = messages
+pub fn repetition(before: &Repetition, contents: &[Content]) -> Repetition {
+    let digests = contents
         .iter()
-        .filter(|message| message.by_customer)
-        .map(|message| message.text.trim());
-    texts
-        .filter(|text| !text.is_empty())
-        .fold(before.clone(), |run, text| {
-            let digest = Sha256::new()
-                .chain_update(salt)
-                .chain_update([0])
-                .chain_update(text.to_lowercase())
-                .finalize();
-            let digest = BASE64.encode(digest);
-            let same = run.digest.as_ref() == Some(&digest);
-            Repetition {
-                count: if same { run.count.saturating_add(1) } else { 1 },
-                digest: Some(digest),
-            }
-        })
+        .filter(|content| content.by_customer)
+        .filter_map(|content| content.digest.as_ref());
+    digests.fold(before.clone(), |run, digest| {
+        let same = run.digest.as_ref() == Some(digest);
+        Repetition {
+            count: if same { run.count.saturating_add(1) } else { 1 },
+            digest: Some(digest.clone()),
+        }
+    })
 }
 
 /// What to do with the bot's answer.
@@ -299,39 +283,22 @@ pub fn judge(
     }
 }
 
-/// Whether to go on with a turn that could not go on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NextTry {
-    /// Try again then.
-    At(Timestamp),
-    /// A person must look.
-    GiveUp,
-}
-
-/// When to try again after a failure. `attempts` counts the failures in a row
-/// before this one, `failing_since` is when they began, `after` what the other
-/// side asked for, `random` from 0 to 1.
-pub fn next_try(
+/// How long to wait after a failure. `failures` counts those in a row before
+/// this one, `after` is what the other side asked for, `random` from 0 to 1.
+pub fn wait_after(
     policy: &Policy,
-    attempts: u32,
-    failing_since: Option<Timestamp>,
+    failures: u32,
     after: Option<Duration>,
     random: f64,
-    now: Timestamp,
-) -> NextTry {
-    if failing_since.is_some_and(|since| time_until(now, since) >= GIVE_UP_AFTER) {
-        return NextTry::GiveUp;
-    }
-    let wait =
-        backoff(policy, attempts, random).max(after.unwrap_or_default().min(LONGEST_RETRY_AFTER));
-    NextTry::At(later(now, wait))
+) -> Duration {
+    backoff(policy, failures, random).max(after.unwrap_or_default().min(LONGEST_RETRY_AFTER))
 }
 
 /// Exponential, from half of the full wait to all of it by `random`.
-pub fn backoff(policy: &Policy, attempts: u32, random: f64) -> Duration {
+fn backoff(policy: &Policy, failures: u32, random: f64) -> Duration {
     let full = policy
         .first_retry_wait
-        .saturating_mul(2_u32.saturating_pow(attempts.min(20)))
+        .saturating_mul(2_u32.saturating_pow(failures.min(20)))
         .min(LONGEST_WAIT);
     full.mul_f64(0.5 + random.clamp(0.0, 1.0) / 2.0)
 }
@@ -367,6 +334,33 @@ pub fn find_sent(items: &[Seen<'_>], after: &ItemId, taken: &[ItemId]) -> Search
     let fits = |item: &&Seen<'_>| !item.by_customer && item.same_words && !taken.contains(item.id);
     let found = items[index + 1..].iter().find(fits);
     found.map_or(Search::NotThere, |item| Search::Found(item.id.clone()))
+}
+
+/// What waits in a conversation that came to the bot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unanswered {
+    /// The customer's last item, to be taken up.
+    Item(usize),
+    /// No customer has written, as far as is listed.
+    Nothing,
+    /// Somebody has answered it, or the bot has dealt with it.
+    Answered,
+}
+
+/// The customer's last item, unless somebody has written since or the bot has
+/// answered it or handed it off.
+pub fn last_unanswered(items: &[Item], known: &Known) -> Unanswered {
+    let Some(index) = items.iter().rposition(is_customers_message) else {
+        return Unanswered::Nothing;
+    };
+    let is_message =
+        |item: &Item| !NOT_MESSAGES.contains(&item.content.content_type.as_str());
+    let answered = items[index + 1..].iter().any(is_message);
+    if answered || known.is_settled(&items[index].id) {
+        Unanswered::Answered
+    } else {
+        Unanswered::Item(index)
+    }
 }
 
 #[cfg(test)]

@@ -1,291 +1,433 @@
-//! A turn: the checkpointed sequence gather → ask → deliver, or handoff.
+//! A turn: what it does next, whatever happened. Pure, and the only place where
+//! a turn changes: [`Turn::next`] takes what came of the last [`Action`] and
+//! answers with the next one; `relay::run` does it, the store keeps the turn.
 //!
-//! Each step is stored before the next, so a run can end anywhere and another
-//! goes on from there. Until an answer is on its way, the deadline turns every
-//! step into a handoff.
+//! Where the design's decisions stand:
+//!
+//! | row of "Decisions" | where |
+//! | --- | --- |
+//! | whose it is: closed, not in the AI inbox, a human's | [`Facts::whose`], asked before every step and every write |
+//! | not by a customer, no text, automated, asks for a human, loop | [`policy::decide`], at [`Step::Ask`] |
+//! | Gleen fails, is late, is asked again | `ask::gleen_failed` |
+//! | Gleen says nothing or "transfer" | [`policy::judge`] |
+//! | the deadline passes | [`Turn::next`] before anything is sent; `deliver` after |
+//! | a human takes over while the bot thinks | `deliver`, by a look before the reply |
+//! | Gladly refuses the reply | `deliver::reply_failed` |
+//! | Gladly is away, refuses the user | `failures` |
+//! | a reply of unknown fate | `deliver::search` |
+//! | note, topic, move | `handoff` |
+//! | an item of another conversation | `gather::belongs` |
+//!
+//! [`Facts::whose`]: crate::conversation::Facts::whose
+//! [`policy::decide`]: super::policy::decide
+//! [`policy::judge`]: super::policy::judge
 
-use std::future::Future;
-use std::sync::Arc;
-use std::time::Duration;
+mod ask;
+mod deliver;
+mod failures;
+mod gather;
+mod handoff;
+mod parts;
+mod stored;
+#[cfg(test)]
+mod tests;
 
-use super::policy::Gathered;
-use super::{Account, Shared};
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
-use crate::clock::time_until;
-use crate::conversation::{Holder, Known};
-use crate::gladly::GladlyError;
-use crate::id::ItemId;
+pub use parts::{Part, PartKind, PartState};
+
+use super::policy::Content;
+use crate::clock::Moment;
+use crate::config::Policy;
+use crate::conversation::{Bot, Known, Look, Whose, Written};
+use crate::gladly::{Conversation, GladlyError, Item, Listed};
+use crate::gleen::{Answer, GleenError};
+use crate::id::{AccountName, ConversationId, InboxId, ItemId, ThreadId, TurnId};
 use crate::outcome::{HandoffReason, Outcome, SkipReason};
-use crate::store::{
-    Checkpoint, ClaimedTurn, History, NewPart, PartKind, PartState, Step, StoreError, StoredPart,
-    Turn,
-};
+use crate::store::{Learnt, Message, Standing};
 
-/// How long something is looked for that Gladly says is not there: a webhook
-/// may be faster than Gladly's own database.
-const MAY_APPEAR_FOR: Duration = Duration::from_secs(10);
-
-/// One run of a turn, from claiming it to letting it go.
-pub(super) struct TurnRun {
-    pub(super) shared: Arc<Shared>,
-    pub(super) account: Arc<Account>,
-    /// The owner of the turn's lease.
-    pub(super) owner: String,
-    pub(super) turn: Turn,
-    pub(super) known: Known,
-    pub(super) history: History,
-    /// What is in the messages, as far as they were fetched.
-    pub(super) gathered: Vec<Option<Gathered>>,
-}
-
-/// What a step leads to.
-pub(super) enum Flow {
-    /// The next step, which the turn names.
-    GoOn,
-    /// The end.
-    End(Ended),
-}
-
-/// How a turn ended.
-pub(super) struct Ended {
-    pub(super) outcome: Outcome,
-    /// Who holds the conversation now, if the turn changed that.
-    pub(super) holder: Option<Holder>,
-}
-
-/// Why a run stopped before the turn's end.
-#[derive(Debug)]
-pub(super) enum Stop {
-    /// The deadline passed while it waited.
-    Deadline,
-    /// It failed; another try may help.
-    Retry {
-        after: Option<Duration>,
+/// What a turn does next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Look who holds the conversation.
+    Look,
+    /// Look at another conversation: was it merged into this one?
+    Trace(ConversationId),
+    /// Fetch the item of the message with this index.
+    Fetch(usize),
+    /// List the conversation's items.
+    List(Purpose),
+    /// Put the question to the bot.
+    Ask(Question),
+    /// Write the part with this index into Gladly.
+    Write(usize),
+    /// Remember that the conversation was merged into this one.
+    Merge(ConversationId),
+    /// Let the lane go until then.
+    Wait {
+        /// When to go on.
+        until: Timestamp,
+        /// What for.
         why: String,
     },
-    /// Gladly refuses the API user; the next probe may go after this time.
-    Unauthorised { after: Duration, why: String },
-    /// It failed; no further try helps.
-    Dead(String),
-    /// Its progress could not be stored.
-    Store(StoreError),
+    /// It has ended.
+    End(Outcome),
 }
 
-impl From<StoreError> for Stop {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
+/// What a listing is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// The messages of a burst.
+    Fetch,
+    /// What waits in a conversation that came to the bot.
+    Arrival,
+    /// The part with this index, whose fate is unknown.
+    Search(usize),
 }
 
-impl From<GladlyError> for Stop {
-    /// For calls whose refusal means nothing special.
-    fn from(error: GladlyError) -> Self {
-        let why = error.to_string();
-        match error {
-            GladlyError::RetryLater { after, .. } => Self::Retry { after, why },
-            GladlyError::Unauthorised { after, .. } => Self::Unauthorised { after, why },
-            GladlyError::NotFound { .. } => Self::Retry { after: None, why },
-            GladlyError::Refused { .. } => Self::Dead(why),
-        }
-    }
+/// What to ask the bot. `Debug` shows no words.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Question {
+    /// The customer's words.
+    pub text: String,
+    /// The thread to go on with.
+    pub thread_id: Option<ThreadId>,
+    /// The language of the answer.
+    pub locale: Option<String>,
 }
 
-impl Flow {
-    pub(super) fn replied() -> Self {
-        Self::End(Ended {
-            outcome: Outcome::Replied,
-            holder: None,
-        })
-    }
-
-    pub(super) fn skipped(reason: SkipReason) -> Self {
-        Self::End(Ended {
-            outcome: Outcome::Skipped(reason),
-            holder: None,
-        })
+impl std::fmt::Debug for Question {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Question")
+            .field("thread_id", &self.thread_id)
+            .finish_non_exhaustive()
     }
 }
 
-impl TurnRun {
-    pub(super) fn new(
-        shared: Arc<Shared>,
-        account: Arc<Account>,
-        claimed: ClaimedTurn,
-        owner: String,
-    ) -> Self {
-        let ClaimedTurn {
-            mut turn,
-            known,
-            history,
-        } = claimed;
-        let read = |content: &Option<String>| serde_json::from_str(content.as_deref()?).ok();
-        let gathered: Vec<Option<Gathered>> = turn
-            .messages
-            .iter()
-            .map(|message| read(&message.content))
-            .collect();
-        // Another version may have stored it in another form.
-        if turn.step == Step::Ask && gathered.iter().any(Option::is_none) {
-            turn.step = Step::Gather;
-        }
-        Self {
-            shared,
-            account,
-            owner,
-            turn,
-            known,
-            history,
-            gathered,
+/// What came of the last action.
+#[derive(Debug)]
+pub enum Happened {
+    /// The turn was claimed: at its beginning, after a wait, or after a crash.
+    Claimed,
+    /// The look is part of what is known now.
+    Looked,
+    /// Of [`Action::Trace`].
+    Traced(Conversation),
+    /// Of [`Action::Fetch`].
+    Fetched(Box<Item>),
+    /// Of [`Action::List`].
+    Listed(Listed),
+    /// The bot answered.
+    Answered(Answer),
+    /// The bot did not answer.
+    GleenFailed(GleenError),
+    /// The bot was not asked, because it failed too often of late.
+    BreakerOpen,
+    /// What was to be written stands in Gladly; with the item that it became.
+    Written(Option<ItemId>),
+    /// A call to Gladly failed.
+    Failed(GladlyError),
+    /// Nothing was written, for the conversation was not clear: what is known
+    /// says why.
+    NotMade,
+    /// Of [`Action::Merge`].
+    Merged,
+    /// The deadline passed first. The call was not made, or does not matter.
+    DeadlinePassed,
+}
+
+/// All that decisions depend on, beside the turn.
+#[derive(Debug, Clone, Copy)]
+pub struct Context<'a> {
+    /// The account's policy.
+    pub policy: &'a Policy,
+    /// The account's bot.
+    pub bot: &'a Bot,
+    /// Where humans take over.
+    pub handoff_inbox_id: &'a InboxId,
+    /// What is known of the conversation, by the store's last word and the
+    /// looks since.
+    pub standing: &'a Standing,
+    /// How much of it the store has counted.
+    pub revision: u64,
+    /// The present moment.
+    pub now: Moment,
+    /// What the machine's clock shows people.
+    pub wall: Timestamp,
+    /// From 0 to 1, anew each time.
+    pub random: f64,
+}
+
+impl<'a> Context<'a> {
+    fn known(&self) -> &'a Known {
+        &self.standing.known
+    }
+}
+
+/// The work of answering the messages that waited when a lane became free.
+#[derive(Clone)]
+pub struct Turn {
+    id: TurnId,
+    account: AccountName,
+    conversation_id: ConversationId,
+    received_at: Timestamp,
+    deadline_at: Timestamp,
+    messages: Vec<Message>,
+    began: u64,
+    state: State,
+    words: Words,
+    /// Learnt since it was last stored.
+    learnt: Vec<Learnt>,
+    /// What is being done.
+    doing: Option<Action>,
+    wait: Option<(Timestamp, String)>,
+    /// Gladly told that the conversation was merged into this one.
+    merge: Option<ConversationId>,
+    /// An item that may be of another conversation: its message, and what Gladly
+    /// said it is of.
+    stranger: Option<(usize, Box<Item>)>,
+    deadline_passed: bool,
+    /// Nothing is known by which the conversation could be moved unseen.
+    moves_not_unseen: bool,
+    /// The move is made by what webhooks told, because Gladly refuses every look.
+    moving_unseen: bool,
+    end: Option<Outcome>,
+}
+
+/// What a turn has come to, without anybody's words.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+struct State {
+    step: Step,
+    /// A look begun at or after this revision is wanted before the next write.
+    look_wanted: Option<u64>,
+    /// The messages were listed once; what was missing is fetched one by one.
+    listed: bool,
+    /// How often the question was put in a way that may have reached the bot.
+    uncertain_questions: u32,
+    /// How often the bot surely did not take it.
+    refused_questions: u32,
+    /// The bot has forgotten the thread.
+    thread_forgotten: bool,
+    parts: Vec<PartState>,
+    reason: Option<HandoffReason>,
+    /// Failures in a row, of looks or of other calls, and when the first was.
+    failures: u32,
+    failing_since: Option<Timestamp>,
+    failing_looks: bool,
+    /// Refused looks in a row, and refused moves.
+    refused_looks: u32,
+    refused_moves: u32,
+    /// Gladly wants the move without naming "nobody".
+    leave_agent_out: bool,
+}
+
+/// The words in a turn: sealed at rest, erased when it ends.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+struct Words {
+    /// What was found in each message.
+    contents: Vec<Option<Content>>,
+    /// The bot's answer as it gave it.
+    answer: Option<String>,
+    /// What each part says.
+    parts: Vec<Part>,
+}
+
+/// Where a turn is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Step {
+    /// Find out whose it is, and read the messages.
+    #[default]
+    Gather,
+    /// Decide, and ask the bot.
+    Ask,
+    /// Send the answer's parts.
+    Deliver,
+    /// Move the conversation to the humans.
+    HandOff,
+}
+
+impl Step {
+    /// The word for the log.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Gather => "gather",
+            Self::Ask => "ask",
+            Self::Deliver => "deliver",
+            Self::HandOff => "hand_off",
         }
     }
+}
 
-    /// Runs the turn from its stored step to its end.
-    pub(super) async fn run(&mut self) -> Result<Ended, Stop> {
-        loop {
-            let result = if self.deadline_has_passed() && self.may_give_up() {
-                Err(Stop::Deadline)
-            } else {
-                self.run_step().await
-            };
-            match result {
-                Ok(Flow::GoOn) => {}
-                Ok(Flow::End(ended)) => return Ok(ended),
-                Err(Stop::Deadline) => {
-                    self.begin_handoff(HandoffReason::Deadline, None, None)
-                        .await?;
-                }
-                Err(stop) => return Err(stop),
-            }
-        }
+impl Turn {
+    /// What to do next, given what came of the last action.
+    pub fn next(&mut self, happened: Happened, context: &Context<'_>) -> Action {
+        let doing = self.doing.take();
+        self.absorb(doing, happened, context);
+        let action = self.decide(context);
+        self.doing = Some(action.clone());
+        action
     }
 
-    async fn run_step(&mut self) -> Result<Flow, Stop> {
-        match self.turn.step {
-            Step::Gather => self.gather().await,
-            Step::Ask => self.ask().await,
-            Step::Deliver => self.deliver().await,
-            Step::HandOff => self.hand_off().await,
-        }
+    /// Notes what a look showed, for the store.
+    pub fn saw(&mut self, look: Look) {
+        self.learnt.push(Learnt::Looked(look));
     }
 
-    pub(super) fn deadline_has_passed(&self) -> bool {
-        self.shared.clock.now() >= self.turn.deadline_at
-    }
-
-    /// Whether a human may be called instead of going on: nothing of an answer
-    /// has been, or may have been, sent.
-    pub(super) fn may_give_up(&self) -> bool {
-        let reply_begun = || {
-            let mut replies = self
-                .turn
-                .parts
-                .iter()
-                .filter(|part| part.part.kind == PartKind::Reply);
-            replies.any(|part| matches!(part.state, PartState::Sending | PartState::Sent))
-        };
-        match self.turn.step {
+    /// Whether the deadline ends what is being done: nothing of an answer has
+    /// been, or may have been, sent.
+    pub fn deadline_counts(&self) -> bool {
+        match self.state.step {
             Step::Gather | Step::Ask => true,
-            Step::Deliver => !reply_begun(),
+            Step::Deliver => !self.may_have_answered(),
             Step::HandOff => false,
         }
     }
 
-    /// When to go on instead of at `at`: at the deadline if that comes first and
-    /// still counts.
-    pub(super) fn bounded(&self, at: Timestamp, now: Timestamp) -> Timestamp {
-        let deadline_at = self.turn.deadline_at;
-        let deadline_counts = self.may_give_up() && deadline_at > now;
-        if deadline_counts {
-            at.min(deadline_at)
-        } else {
-            at
-        }
+    /// Whether the deadline is so near, or so far past, that a handoff can't wait.
+    pub fn is_urgent(&self, now: Timestamp) -> bool {
+        self.state.step == Step::HandOff && failures::is_near(self.deadline_at, now)
     }
 
-    /// Waits for `work`, but no longer than the deadline where that still
-    /// counts. Only for work that may be dropped anywhere.
-    pub(super) async fn in_time<T>(&self, work: impl Future<Output = T>) -> Result<T, Stop> {
-        if !self.may_give_up() {
-            return Ok(work.await);
-        }
-        let left = time_until(self.turn.deadline_at, self.shared.clock.now());
-        // A timeout of nothing still lets work through that is done at once.
-        if left.is_zero() {
-            return Err(Stop::Deadline);
-        }
-        tokio::time::timeout(left, work)
-            .await
-            .map_err(|_| Stop::Deadline)
+    /// Whether a part of an answer has been, or may have been, sent.
+    pub fn may_have_answered(&self) -> bool {
+        let mut replies = self
+            .parts()
+            .filter(|(_, part)| part.kind == PartKind::Reply);
+        replies.any(|(state, _)| state.is_begun())
     }
 
-    /// Stores progress.
-    pub(super) async fn checkpoint(&self, checkpoint: Checkpoint) -> Result<(), Stop> {
-        let now = self.shared.clock.now();
-        Ok(self
-            .shared
-            .store
-            .checkpoint(self.turn.id, &self.owner, checkpoint, now)
-            .await?)
+    /// The revision as of which its newest message was heard: whatever was told
+    /// later is news.
+    pub fn since(&self) -> u64 {
+        let heard = self.messages.iter().map(|message| message.written.heard);
+        heard.max().unwrap_or(self.began)
     }
 
-    /// Stores a part's state, here and in the store.
-    pub(super) async fn mark(
-        &mut self,
-        index: usize,
-        state: PartState,
-        item_id: Option<ItemId>,
-    ) -> Result<(), Stop> {
-        let position = self.turn.parts[index].position;
-        self.checkpoint(Checkpoint::Part {
-            position,
-            state,
-            item_id: item_id.clone(),
-        })
-        .await?;
-        let part = &mut self.turn.parts[index];
-        if state == PartState::Sending {
-            part.attempts += 1;
-            part.sending_at = Some(self.shared.clock.now());
-        }
-        part.state = state;
-        part.item_id = item_id.or(part.item_id.take());
-        Ok(())
+    /// Where to read and write: a merge may have left another conversation.
+    pub fn target<'a>(&'a self, standing: &'a Standing) -> &'a ConversationId {
+        let survivor = standing.merged_into.as_ref();
+        survivor.unwrap_or(&self.conversation_id)
     }
 
-    /// Stores the turn's next parts, here and in the store, in the same order.
-    pub(super) fn add_parts(&mut self, parts: Vec<NewPart>) {
-        let first = self.turn.parts.last().map_or(0, |part| part.position + 1);
-        self.turn
-            .parts
-            .extend((first..).zip(parts).map(|(position, part)| StoredPart {
-                position,
-                part,
-                state: PartState::Pending,
-                attempts: 0,
-                sending_at: None,
-                item_id: None,
-            }));
-    }
-
-    /// What a failed call means where "not found" may pass.
-    pub(super) fn missing_or(&self, error: GladlyError) -> Stop {
-        match error {
-            GladlyError::NotFound { .. } if !self.may_still_appear() => {
-                Stop::Dead(error.to_string())
+    fn absorb(&mut self, doing: Option<Action>, happened: Happened, context: &Context<'_>) {
+        match (doing, happened) {
+            (_, Happened::DeadlinePassed) => self.deadline_passed = true,
+            (_, Happened::Claimed) => self.resume(context),
+            (_, Happened::Looked) => self.looked(),
+            (Some(Action::Trace(id)), Happened::Traced(_)) => self.traced(&id, None, context),
+            (Some(Action::Trace(id)), Happened::Failed(error)) => {
+                self.trace_failed(&id, error, context);
             }
-            error => Stop::from(error),
+            (Some(Action::Fetch(index)), Happened::Fetched(item)) => {
+                self.fetched(index, &item, context);
+            }
+            (Some(Action::Fetch(index)), Happened::Failed(error)) => {
+                self.fetch_failed(index, &error, context);
+            }
+            (Some(Action::List(purpose)), Happened::Listed(listed)) => {
+                self.listed(purpose, &listed, context);
+            }
+            (Some(Action::List(purpose)), Happened::Failed(error)) => {
+                self.list_failed(purpose, error, context);
+            }
+            (_, Happened::Answered(answer)) => self.answered(answer, context),
+            (_, Happened::GleenFailed(error)) => self.gleen_failed(&error, context),
+            (_, Happened::BreakerOpen) => {
+                self.hand_off(HandoffReason::BreakerOpen, None, context);
+            }
+            (Some(Action::Write(index)), Happened::Written(item_id)) => {
+                self.written(index, item_id, context);
+            }
+            (Some(Action::Write(index)), Happened::Failed(error)) => {
+                self.write_failed(index, error, context);
+            }
+            (Some(Action::Write(index)), Happened::NotMade) => self.not_made(index),
+            (Some(Action::Ask(_)), Happened::NotMade) => self.took_no_question(),
+            (_, Happened::Failed(error)) => self.look_failed(error, context),
+            // Nothing else can come of an action; the state says what is next.
+            (_, _) => {}
         }
     }
 
-    /// Whether to look again for what Gladly says is not there.
-    pub(super) fn may_still_appear(&self) -> bool {
-        let since = self.turn.failing_since;
-        since.is_none_or(|since| time_until(self.shared.clock.now(), since) < MAY_APPEAR_FOR)
+    /// What is next, by the state alone.
+    fn decide(&mut self, context: &Context<'_>) -> Action {
+        let late = self.deadline_passed || context.now.at >= self.deadline_at;
+        if self.end.is_none() && late && self.deadline_counts() {
+            self.hand_off(HandoffReason::Deadline, None, context);
+        }
+        if let Some(outcome) = &self.end {
+            return Action::End(outcome.clone());
+        }
+        if let Some(into) = self.merge.take() {
+            return Action::Merge(into);
+        }
+        if let Some((until, why)) = self.wait.take() {
+            let until = self.bounded(until, context);
+            return Action::Wait { until, why };
+        }
+        match self.state.step {
+            Step::Gather => self.gather(context),
+            Step::Ask => self.ask(context),
+            Step::Deliver => self.deliver(context),
+            Step::HandOff => self.go_on_handing_off(context),
+        }
     }
 
-    /// The messages that were fetched.
-    pub(super) fn contents(&self) -> Vec<Gathered> {
-        self.gathered.iter().flatten().cloned().collect()
+    /// Whose the conversation is, by what is known.
+    fn whose(&self, context: &Context<'_>) -> Whose {
+        context
+            .known()
+            .facts
+            .whose(context.bot, self.since(), context.now)
+    }
+
+    /// Nothing if the conversation is clear to be written into; else what to do.
+    fn obstacle(&mut self, context: &Context<'_>) -> Option<Action> {
+        match self.whose(context) {
+            Whose::Others(reason) => Some(self.leave(reason)),
+            Whose::Unclear => Some(Action::Look),
+            Whose::Bots => {
+                let wanted = self.state.look_wanted;
+                let facts = &context.known().facts;
+                let seen = |since| facts.looked_since(since, context.now);
+                (!wanted.is_none_or(seen)).then_some(Action::Look)
+            }
+        }
+    }
+
+    /// It is not the bot's: the turn ends.
+    fn leave(&mut self, reason: SkipReason) -> Action {
+        self.finish(Outcome::Skipped(reason))
+    }
+
+    fn finish(&mut self, outcome: Outcome) -> Action {
+        let settles = matches!(outcome, Outcome::Replied | Outcome::HandedOff(_));
+        if settles || self.may_have_answered() {
+            let items = self.messages.iter().map(|message| message.item_id.clone());
+            self.learnt.push(Learnt::Settled(items.collect()));
+        }
+        self.end = Some(outcome.clone());
+        Action::End(outcome)
+    }
+
+    fn looked(&mut self) {
+        // A look that succeeds says nothing about other calls that fail.
+        if self.state.failing_looks {
+            self.succeed();
+        }
+        self.state.refused_looks = 0;
+        self.state.look_wanted = None;
+    }
+
+    /// When its latest message was written.
+    fn last_written(&self) -> Written {
+        let last = self.messages.iter().map(|message| message.written);
+        last.max_by_key(|written| written.heard).unwrap_or(Written {
+            heard: self.began,
+            happened_at: None,
+        })
     }
 }

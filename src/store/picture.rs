@@ -119,6 +119,11 @@ pub enum TurnChange {
         /// What is kept of its state: only of a dead turn.
         state: Option<String>,
     },
+    /// Nothing is kept of it.
+    Forgotten {
+        /// Which.
+        id: TurnId,
+    },
     /// A dead turn goes on, to hand off.
     Reopened {
         /// Which.

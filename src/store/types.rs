@@ -27,8 +27,32 @@ pub enum Command {
     DropDeadLetter(DeadLetterId),
 }
 
+impl Command {
+    /// Whose it is; none of a dead letter, which is found by its id.
+    pub(super) const fn account(&self) -> Option<&AccountName> {
+        match self {
+            Self::Record(delivery) => Some(&delivery.account),
+            Self::Claim(request) => Some(&request.account),
+            Self::Save(save) => Some(&save.account),
+            Self::RetryDeadLetter(_) | Self::DropDeadLetter(_) => None,
+        }
+    }
+
+    /// When it was given.
+    pub(super) const fn now(&self) -> Option<Timestamp> {
+        match self {
+            Self::Record(delivery) => Some(delivery.received.at),
+            Self::Claim(request) => Some(request.now.at),
+            Self::Save(save) => Some(save.now.at),
+            Self::RetryDeadLetter(request) => Some(request.now.at),
+            Self::DropDeadLetter(_) => None,
+        }
+    }
+}
+
 /// What came of a [`Command`].
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "it lives for one call")]
 pub enum Answer {
     /// Of [`Command::Record`].
     Recorded(Recorded),
@@ -41,6 +65,47 @@ pub enum Answer {
     Settled(bool),
     /// It could not be made.
     Refused(StoreError),
+}
+
+impl Answer {
+    /// The answer to [`Command::Record`].
+    pub(super) fn recorded(self) -> Result<Recorded, StoreError> {
+        match self {
+            Self::Recorded(recorded) => Ok(recorded),
+            other => Err(other.refusal()),
+        }
+    }
+
+    /// The answer to [`Command::Claim`].
+    pub(super) fn claimed(self) -> Result<Claimed, StoreError> {
+        match self {
+            Self::Claimed(claimed) => Ok(claimed),
+            other => Err(other.refusal()),
+        }
+    }
+
+    /// The answer to [`Command::Save`].
+    pub(super) fn saved(self) -> Result<Standing, StoreError> {
+        match self {
+            Self::Saved(standing) => Ok(standing),
+            other => Err(other.refusal()),
+        }
+    }
+
+    /// The answer to [`Command::RetryDeadLetter`] and [`Command::DropDeadLetter`].
+    pub(super) fn settled(self) -> Result<bool, StoreError> {
+        match self {
+            Self::Settled(done) => Ok(done),
+            other => Err(other.refusal()),
+        }
+    }
+
+    fn refusal(self) -> StoreError {
+        match self {
+            Self::Refused(error) => error,
+            _ => StoreError::Unavailable("it answered something else".to_owned()),
+        }
+    }
 }
 
 /// One webhook delivery, ready for the journal.
@@ -297,6 +362,8 @@ pub enum Progress {
         /// What it had come to, without words: kept with a dead letter.
         state: String,
     },
+    /// There was nothing to do: it had no message. Nothing is kept of it.
+    Forgotten,
 }
 
 impl fmt::Debug for Progress {
@@ -305,6 +372,7 @@ impl fmt::Debug for Progress {
             Self::Running { .. } => f.write_str("Running"),
             Self::PutOff { until, .. } => write!(f, "PutOff({until})"),
             Self::Ended { outcome, .. } => write!(f, "Ended({outcome:?})"),
+            Self::Forgotten => f.write_str("Forgotten"),
         }
     }
 }
@@ -345,6 +413,18 @@ pub struct Backlog {
     pub oldest_waiting: Duration,
     /// Dead letters that nobody has retried or dropped.
     pub dead_letters: u64,
+}
+
+impl Backlog {
+    /// Of an account that has nothing waiting and nothing dead.
+    pub fn nothing(account: &AccountName) -> Self {
+        Self {
+            account: account.clone(),
+            turns: 0,
+            oldest_waiting: Duration::ZERO,
+            dead_letters: 0,
+        }
+    }
 }
 
 /// Asks for a dead letter's messages to wait again.

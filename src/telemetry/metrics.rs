@@ -16,6 +16,7 @@ use prometheus_client::registry::Registry;
 
 use crate::id::AccountName;
 use crate::outcome::Outcome;
+use crate::store::Backlog;
 
 /// What became of a webhook delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +27,8 @@ pub enum WebhookResult {
     Duplicate,
     /// Of no concern to the relay.
     Ignored,
+    /// Older than what is still remembered, so nobody can tell whether it came before.
+    TooOld,
     /// Known but not usable: kept as a dead letter.
     Unusable,
     /// Could not be stored; Gladly will deliver it again.
@@ -42,6 +45,7 @@ impl WebhookResult {
             Self::Accepted => "accepted",
             Self::Duplicate => "duplicate",
             Self::Ignored => "ignored",
+            Self::TooOld => "too_old",
             Self::Unusable => "unusable",
             Self::Failed => "failed",
             Self::Malformed => "malformed",
@@ -66,19 +70,6 @@ impl Upstream {
             Self::Gleen => "gleen",
         }
     }
-}
-
-/// What waits in the store, for the gauges.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Backlog {
-    /// Whose it is.
-    pub account: AccountName,
-    /// Unfinished turns, and conversations whose messages wait for one.
-    pub turns: u64,
-    /// Since when the oldest of them has waited.
-    pub oldest_waiting: Duration,
-    /// Dead letters that nobody has retried or dropped.
-    pub dead_letters: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]

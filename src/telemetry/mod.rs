@@ -8,4 +8,4 @@ mod log;
 mod metrics;
 
 pub use log::start_logging;
-pub use metrics::{Backlog, Metrics, Upstream, WebhookResult};
+pub use metrics::{Metrics, Upstream, WebhookResult};

@@ -49,7 +49,7 @@ fn spoil(relay: &TestRelay, point: Point, what: What) {
                 what,
             });
         }
-        Point::Store(number) => relay.running().store.fail_checkpoint(number),
+        Point::Store(number) => relay.running().store.fail_save(number),
     }
 }
 

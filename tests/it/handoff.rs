@@ -8,7 +8,8 @@ use gladly_relay::outcome::{Outcome, SkipReason};
 use gladly_relay::sim::{
     AgentNull, ConversationView, Fault, GladlyOptions, Operation, Reply, What, When,
 };
-use gladly_relay::store::Store;
+use gladly_relay::clock::Clock;
+use gladly_relay::store::{DeadLetterId, Operations, RetryRequest};
 use serde_json::json;
 
 use crate::support::{Setup, TestRelay};
@@ -17,6 +18,14 @@ const EVERYTHING: &str = r#"
 handoff_message = "One moment, a colleague will answer."
 handoff_topic_id = "bot-handoff"
 "#;
+
+fn retry(relay: &TestRelay, id: DeadLetterId) -> RetryRequest {
+    RetryRequest {
+        id,
+        now: relay.clock.now(),
+        answer_deadline: Duration::from_mins(1),
+    }
+}
 
 fn assert_with_humans(relay: &TestRelay, view: &ConversationView) {
     assert_eq!(view.inbox_id, relay.gladly.options().handoff_inbox_id);
@@ -153,24 +162,20 @@ async fn a_human_who_has_it_already_keeps_it() {
 }
 
 #[tokio::test]
-async fn a_move_that_gladly_refuses_is_a_dead_letter_that_can_be_retried() {
-    let relay = TestRelay::start().await;
-    relay
-        .gladly
-        .spoil_next(Operation::PatchConversation, What::status(422));
+async fn a_move_that_gladly_refuses_for_good_is_a_dead_letter_that_can_be_retried() {
+    let relay = Setup::policy("answer_deadline = \"1s\"").start().await;
+    relay.gladly.fault(Fault {
+        operation: Some(Operation::PatchConversation),
+        when: When::Always,
+        what: What::status(422),
+    });
     let (conversation, outcome) = relay.outcome_of("agent please").await;
     assert!(matches!(outcome, Outcome::Dead(_)), "{outcome:?}");
+    relay.gladly.clear_faults();
     let store = relay.running().store.clone();
     let letters = store.dead_letters().await.unwrap();
     assert_eq!(letters.len(), 1);
-    let now = jiff::Timestamp::now();
-    let deadline_at = gladly_relay::clock::later(now, Duration::from_mins(1));
-    assert!(
-        store
-            .retry_dead_letter(letters[0].id, now, deadline_at)
-            .await
-            .unwrap()
-    );
+    assert!(store.retry_dead_letter(retry(&relay, letters[0].id)).await.unwrap());
     assert_eq!(
         relay.outcomes(2).await[1],
         Outcome::HandedOff(CustomerRequested)
@@ -197,14 +202,8 @@ async fn a_dead_turn_that_may_have_answered_is_retried_as_a_handoff() {
     relay.gladly.up();
     relay.gladly.clear_faults();
     let store = relay.running().store.clone();
-    let now = gladly_relay::clock::Clock::now(&*relay.clock);
     let letters = store.dead_letters().await.unwrap();
-    assert!(
-        store
-            .retry_dead_letter(letters[0].id, now, now)
-            .await
-            .unwrap()
-    );
+    assert!(store.retry_dead_letter(retry(&relay, letters[0].id)).await.unwrap());
     assert!(matches!(relay.outcomes(2).await[1], Outcome::HandedOff(_)));
     assert_eq!(
         relay.replies(&conversation).len(),

@@ -9,7 +9,7 @@ use gladly_relay::gladly::{Client, Pace, Precedence};
 use gladly_relay::id::ItemId;
 use gladly_relay::outcome::{HandoffReason, Outcome};
 use gladly_relay::sim::{Gladly, GladlyOptions, Gleen, Message, Operation, Reply, What};
-use gladly_relay::store::Store;
+use gladly_relay::store::Operations;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -226,10 +226,10 @@ async fn once_the_api_user_is_accepted_again_everything_goes_on_by_itself() {
     let relay = Setup::policy("answer_deadline = \"10m\"").start().await;
     relay
         .gladly
-        .spoil_next(Operation::GetItem, What::status(403));
+        .spoil_next(Operation::GetItem, What::status(401));
     let conversation = relay.conversation();
     relay.says(&conversation, "hello");
-    relay.running().store.put_off(1).await;
+    soon(relay.running().store.put_off(1)).await;
     let a_minute_later = Duration::from_secs(61);
     relay.clock.advance(a_minute_later);
     let_pass(a_minute_later).await;
@@ -275,7 +275,7 @@ async fn a_429_stops_every_call_for_as_long_as_gladly_asks() {
     let config = Config::load(Some(&relay.config_file()), &Environment::default()).unwrap();
     let (account, pace) = (&config.accounts[0], Pace::new(100));
     tokio::spawn(pace.clone().run(CancellationToken::new()));
-    let client = Client::new(&account.name, &account.gladly, pace, Arc::default()).unwrap();
+    let client = Client::new(&account.name, &account.gladly, pace, relay.clock.clone(), Arc::default()).unwrap();
     relay
         .gladly
         .spoil_next(Operation::GetItem, What::too_many(20));

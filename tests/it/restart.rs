@@ -1,15 +1,9 @@
 //! kill -9 anywhere, start again, and the customer still gets exactly one
 //! outcome.
 
-use std::time::Duration;
-
-use gladly_relay::clock::later;
-use gladly_relay::id::{AccountName, ConversationId, EventId, ItemId, ThreadId};
-use gladly_relay::outcome::Outcome;
 use gladly_relay::sim::{Fault, Gate, GladlyWorld, Hold, Operation, What, When};
-use gladly_relay::store::{Change, Checkpoint, Claim, Delivery, Lease, Sqlite, Store, StoreError};
 
-use crate::support::{RelayProcess, Setup, TestRelay, let_pass, soon};
+use crate::support::{RelayProcess, Setup, TestRelay, soon};
 
 /// Whether the conversation has what its turn was to bring about.
 fn is_settled(world: &GladlyWorld, conversation: &str) -> bool {
@@ -151,71 +145,4 @@ async fn a_stop_whose_grace_is_over_leaves_the_turn_for_the_next_start() {
     relay.outcomes(1).await;
     assert_eq!(relay.replies(&conversation).len(), 1);
     relay.finish().await;
-}
-
-#[tokio::test]
-async fn a_turn_that_runs_for_long_keeps_its_lease() {
-    let setup = Setup {
-        account_gleen: "timeout = \"5m\"".to_owned(),
-        ..Setup::policy("answer_deadline = \"10m\"")
-    };
-    let relay = setup.start().await;
-    let conversation = relay.conversation();
-    let held = relay.gleen.hold_next(Operation::SendMessage);
-    relay.says(&conversation, "hello");
-    soon(held.reached()).await;
-    let quarter_of_a_lease = Duration::from_secs(15);
-    for count in 1..=5 {
-        relay.clock.advance(quarter_of_a_lease);
-        let_pass(quarter_of_a_lease).await;
-        soon(relay.running().store.renewed(count)).await;
-    }
-    held.release();
-    assert_eq!(relay.next_outcome().await, Outcome::Replied);
-    assert_eq!(relay.gleen.requests().len(), 1, "nobody else took it up");
-    relay.finish().await;
-}
-
-#[tokio::test]
-async fn who_has_lost_a_turn_cannot_change_it_any_more() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = Sqlite::open(&folder.path().join("relay.db")).await.unwrap();
-    let (account, now) = (AccountName::new("acme"), jiff::Timestamp::now());
-    let change = Change::Message {
-        conversation_id: ConversationId::parse("c").unwrap(),
-        item_id: ItemId::parse("i").unwrap(),
-        holder: None,
-        deadline_at: now,
-    };
-    let delivery = Delivery {
-        account: account.clone(),
-        event_id: EventId("e".to_owned()),
-        event_type: "CONTACT/MESSAGE_RECEIVED",
-        occurred_at: now,
-        received_at: now,
-        change,
-    };
-    store.record(delivery).await.unwrap();
-    let claim = async |owner: &str, at| {
-        let (owner, until) = (owner.to_owned(), later(at, Duration::from_mins(1)));
-        store
-            .claim(&account, Lease { owner, until }, at)
-            .await
-            .unwrap()
-    };
-    let Claim::Turn(claimed) = claim("first", now).await else {
-        panic!("the turn is due");
-    };
-    let id = claimed.turn.id;
-    assert!(matches!(claim("second", now).await, Claim::Nothing { .. }));
-    let ended = later(now, Duration::from_mins(2));
-    assert!(matches!(claim("second", ended).await, Claim::Turn(_)));
-    let progress = || Checkpoint::Thread(ThreadId("t".to_owned()));
-    let lost = store.checkpoint(id, "first", progress(), ended).await;
-    assert!(matches!(lost, Err(StoreError::LeaseLost)), "{lost:?}");
-    store
-        .checkpoint(id, "second", progress(), ended)
-        .await
-        .unwrap();
-    store.close().await;
 }

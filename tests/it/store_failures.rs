@@ -6,8 +6,7 @@ use std::process::Stdio;
 use gladly_relay::outcome::Outcome;
 use gladly_relay::sim::GladlyWorld;
 use serde_json::json;
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, Connection};
+use rusqlite::Connection;
 use tokio::process::Command;
 
 use crate::support::{RelayProcess, Setup, TestRelay, soon};
@@ -25,12 +24,8 @@ async fn status(request: reqwest::RequestBuilder) -> u16 {
 #[tokio::test]
 async fn while_it_cannot_be_written_gladly_is_asked_to_come_again() {
     let relay = TestRelay::start().await;
-    let options = SqliteConnectOptions::new().filename(relay.database());
-    let mut other = options.connect().await.unwrap();
-    sqlx::query("BEGIN IMMEDIATE")
-        .execute(&mut other)
-        .await
-        .unwrap();
+    let other = Connection::open(relay.database()).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let (client, url) = (reqwest::Client::new(), relay.running().url.clone());
 
     let answer = relay.post(ping_like(1)).await;
@@ -39,8 +34,8 @@ async fn while_it_cannot_be_written_gladly_is_asked_to_come_again() {
     assert_eq!(status(client.get(format!("{url}/readyz"))).await, 503);
     assert_eq!(status(client.get(format!("{url}/healthz"))).await, 200);
 
-    sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
-    other.close().await.unwrap();
+    other.execute_batch("ROLLBACK").unwrap();
+    drop(other);
     assert_eq!(status(client.get(format!("{url}/readyz"))).await, 200);
     assert_eq!(relay.post(ping_like(1)).await.status(), 200);
     assert_eq!(relay.outcome_of("hello").await.1, Outcome::Replied);

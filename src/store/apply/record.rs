@@ -76,7 +76,12 @@ fn message(
         .push((delivery.account.clone(), item_id.clone(), received_at));
     change(delivery, conversation_id, picture, |conversation| {
         let facts = &mut conversation.known.facts;
-        let heard = facts.hear_message(&delivery.bot, context, delivery.received);
+        let heard = facts.hear_message(
+            &delivery.bot,
+            context,
+            delivery.happened_at,
+            delivery.received,
+        );
         conversation.lane.wait(Message {
             item_id: item_id.clone(),
             written: Written {

@@ -141,6 +141,10 @@ fn progress(save: &Save, key: &Key, conversation: &mut Conversation, picture: &m
             picture.changes.turns.extend(state.map(went));
             conversation.lane.set_run(id, Run::Until(until));
         }
+        Progress::Forgotten => {
+            conversation.lane.leave(id);
+            picture.changes.turns.push(TurnChange::Forgotten { id });
+        }
         Progress::Ended {
             outcome,
             may_have_answered,

@@ -1,257 +1,213 @@
-//! The store in one `SQLite` file: WAL, every commit synced, one writer with
-//! group commit. One process at a time runs turns on it.
+//! The store in one `SQLite` file: one writer thread, group commit, every
+//! commit synced. One process at a time runs turns on it.
 
-mod checkpoint;
-mod claim;
-mod journal;
+mod carry;
+mod load;
+mod migrate;
 mod open;
-mod upkeep;
+mod purge;
+mod read;
+mod rows;
+mod save;
+#[cfg(test)]
+mod tests;
+mod watch;
 mod writer;
 
 use std::fs::File;
-use std::path::Path;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqlitePool, SqlitePoolOptions};
-use sqlx::{ConnectOptions, Connection, Row};
-use tokio::sync::Mutex;
-use tokio::task::JoinHandle;
+use rusqlite::{Connection, params};
 
+use super::seal::Keys;
 use super::{
-    Checkpoint, Claim, DeadLetter, DeadLetterId, Delivery, Lease, Recorded, Store, StoreError,
+    Answer, Backlog, ClaimRequest, Claimed, Command, DeadLetter, DeadLetterId, Delivery,
+    Operations, Recorded, RetryRequest, Save, Standing, Store, StoreError,
 };
-use crate::conversation::{Holder, Known, Status};
-use crate::id::{AccountName, ConversationId, TurnId};
-use crate::telemetry::Backlog;
-use writer::Writer;
-
-/// How often and how far apart the log is tried to be wiped.
-const WIPING_TRIES: u32 = 20;
-const WIPING_WAIT: Duration = Duration::from_millis(50);
+use read::Reader;
+use watch::Watch;
+use writer::{Done, Tables, Task, Writer};
 
 /// A database file, open.
 pub struct Sqlite {
-    /// None once it is closed.
-    writer: Mutex<Option<(Writer, JoinHandle<()>)>>,
-    readers: SqlitePool,
-    options: SqliteConnectOptions,
-    /// Held so that no second process works on the file.
-    _lock: Option<File>,
+    writer: Writer,
+    reader: Reader,
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Unavailable(error.to_string())
+    }
 }
 
 impl Sqlite {
     /// Opens the file for the process that runs turns, making it and its folder
-    /// if they don't exist. Frees the turns that a crash left leased.
+    /// if they don't exist. Every lane that has work is due at once, for an
+    /// earlier process may have left turns running.
     ///
     /// # Errors
     /// [`StoreError::InUse`], [`StoreError::NotOurs`], [`StoreError::Newer`],
     /// [`StoreError::CannotOpen`]: nothing was changed.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
-        let lock = open::lock(path)?;
-        let connection = open::open(path).await?;
-        let store = Self::connect(path, connection, Some(lock));
-        store
-            .writer()
-            .await?
-            .write(|connection| Box::pin(claim::free_all(connection)))
-            .await?;
-        Ok(store)
+        let path = path.to_owned();
+        blocking(move || open_alone(&path)).await
     }
 
-    /// Opens an existing file beside the process that runs turns.
+    /// Opens an existing file beside the process that runs turns, to see to its
+    /// dead letters.
     ///
     /// # Errors
     /// As [`Sqlite::open`], but for `InUse`.
     pub async fn open_beside(path: &Path) -> Result<Self, StoreError> {
-        if !path.exists() {
-            let what = "there is no such file".to_owned();
-            return Err(StoreError::CannotOpen {
-                path: path.to_owned(),
-                what,
-            });
-        }
-        let connection = open::open_current(path).await?;
-        Ok(Self::connect(path, connection, None))
+        let path = path.to_owned();
+        blocking(move || {
+            let connection = open::open_beside(&path)?;
+            start(&path, connection, None, None)
+        })
+        .await
     }
 
-    fn connect(path: &Path, connection: SqliteConnection, lock: Option<File>) -> Self {
-        let options = open::options(path);
-        let readers = SqlitePoolOptions::new()
-            .max_connections(2)
-            .connect_lazy_with(options.clone().read_only(true));
-        let writer = Mutex::new(Some(Writer::start(connection, options.clone())));
-        Self {
-            writer,
-            readers,
-            options,
-            _lock: lock,
+    async fn command(&self, command: Command) -> Result<Answer, StoreError> {
+        match self.writer.run(Task::Command(Box::new(command))).await? {
+            Done::Answer(answer) => Ok(answer),
+            Done::Purged(_) | Done::Nothing => Err(writer::closed()),
         }
     }
+}
 
-    /// Empties the write-ahead log, where erased words still stand. Outside the
-    /// writer's transaction, as SQLite demands, and again while somebody reads
-    /// or writes in the way (sqlite.org, "`PRAGMA wal_checkpoint`").
-    async fn wipe_log(&self) -> Result<(), StoreError> {
-        let mut connection = self.options.connect().await?;
-        for _ in 0..WIPING_TRIES {
-            let truncate = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)");
-            let busy: i64 = truncate.fetch_one(&mut connection).await?.try_get(0)?;
-            if busy == 0 {
-                return Ok(connection.close().await?);
-            }
-            tokio::time::sleep(WIPING_WAIT).await;
-        }
-        let what = "its log is in use and could not be wiped".to_owned();
-        Err(StoreError::Unavailable(what))
-    }
+async fn blocking(
+    open: impl FnOnce() -> Result<Sqlite, StoreError> + Send + 'static,
+) -> Result<Sqlite, StoreError> {
+    let stopped = |_| StoreError::Unavailable("opening has failed".to_owned());
+    tokio::task::spawn_blocking(open).await.map_err(stopped)?
+}
 
-    async fn writer(&self) -> Result<Writer, StoreError> {
-        let writer = self.writer.lock().await;
-        let closed = || StoreError::Unavailable("the store is closed".to_owned());
-        writer
-            .as_ref()
-            .map(|(writer, _)| writer.clone())
-            .ok_or_else(closed)
-    }
+fn open_alone(path: &Path) -> Result<Sqlite, StoreError> {
+    let lock = open::lock(path)?;
+    let connection = open::open(path)?;
+    let key_path = open::beside(&open::real_path(path), "-keys");
+    let keys = Keys::open(&key_path)
+        .and_then(|mut keys| {
+            let needed = purge::needed_keys(&connection).map_err(std::io::Error::other)?;
+            keys.destroy_unused(&needed)?;
+            Ok(keys)
+        })
+        .map_err(|error| open::cannot_open(&key_path, error.to_string()))?;
+    make_due(&connection)?;
+    start(path, connection, Some(keys), Some(lock))
+}
+
+/// What waits is due at once. Times that a clock stored which was ahead lie no
+/// further than the present.
+fn make_due(connection: &Connection) -> Result<(), StoreError> {
+    connection.execute(
+        "UPDATE conversations SET due_at = min(waiting_since, ?) WHERE waiting_since IS NOT NULL",
+        params![Timestamp::now().as_millisecond()],
+    )?;
+    Ok(())
+}
+
+fn start(
+    path: &Path,
+    connection: Connection,
+    keys: Option<Keys>,
+    lock: Option<File>,
+) -> Result<Sqlite, StoreError> {
+    let real_path: PathBuf = open::real_path(path);
+    let mut watch = Watch::new(&real_path, open::beside(&real_path, "-wal"));
+    watch.look(&connection)?;
+    let tables = Tables {
+        forgotten_until: purge::load_forgotten(&connection)?,
+        next_turn_id: next_turn_id(&connection)?,
+        checkpointed: connection.total_changes(),
+        connection,
+        keys,
+        watch,
+        lock,
+    };
+    let writer = Writer::start(tables).map_err(|error| open::cannot_open(path, error.to_string()))?;
+    Ok(Sqlite {
+        writer,
+        reader: Reader::new(real_path),
+    })
+}
+
+/// One that no turn ever had, also of those that are purged.
+fn next_turn_id(connection: &Connection) -> Result<i64, StoreError> {
+    let last: i64 = connection.query_row(
+        "SELECT max(coalesce((SELECT max(seq) FROM sqlite_sequence WHERE name = 'turns'), 0),
+                    coalesce((SELECT max(id) FROM turns), 0),
+                    coalesce((SELECT max(turn_id) FROM dead_letters), 0))",
+        [],
+        |row| row.get(0),
+    )?;
+    Ok(last + 1)
 }
 
 #[async_trait]
 impl Store for Sqlite {
     async fn record(&self, delivery: Delivery) -> Result<Recorded, StoreError> {
-        let writer = self.writer().await?;
-        writer
-            .write(move |connection| Box::pin(journal::record(connection, delivery)))
-            .await
+        self.command(Command::Record(delivery)).await?.recorded()
     }
 
-    async fn claim(
-        &self,
-        account: &AccountName,
-        lease: Lease,
-        now: Timestamp,
-    ) -> Result<Claim, StoreError> {
-        let account = account.clone();
-        let writer = self.writer().await?;
-        writer
-            .write(move |connection| Box::pin(claim::claim(connection, account, lease, now)))
-            .await
+    async fn claim(&self, request: ClaimRequest) -> Result<Claimed, StoreError> {
+        self.command(Command::Claim(request)).await?.claimed()
     }
 
-    async fn checkpoint(
-        &self,
-        turn: TurnId,
-        owner: &str,
-        checkpoint: Checkpoint,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let owner = owner.to_owned();
-        let writer = self.writer().await?;
-        writer
-            .write(move |connection| {
-                Box::pin(checkpoint::apply(connection, turn, owner, checkpoint, now))
-            })
-            .await
+    async fn save(&self, save: Save) -> Result<Standing, StoreError> {
+        self.command(Command::Save(save)).await?.saved()
     }
 
-    async fn renew(
-        &self,
-        leases: Vec<(TurnId, String)>,
-        until: Timestamp,
-    ) -> Result<(), StoreError> {
-        let writer = self.writer().await?;
-        writer
-            .write(move |connection| Box::pin(claim::renew(connection, leases, until)))
-            .await
-    }
-
-    async fn known(
-        &self,
-        account: &AccountName,
-        conversation: &ConversationId,
-    ) -> Result<Known, StoreError> {
-        let mut connection = self.readers.acquire().await?;
-        claim::load_known(&mut connection, account, conversation).await
-    }
-
-    async fn looked(
-        &self,
-        account: &AccountName,
-        conversation: &ConversationId,
-        holder: Holder,
-        status: Status,
-        at: Timestamp,
-    ) -> Result<(), StoreError> {
-        let (account, conversation) = (account.clone(), conversation.clone());
-        let writer = self.writer().await?;
-        writer
-            .write(move |connection| {
-                Box::pin(journal::looked(
-                    connection,
-                    account,
-                    conversation,
-                    holder,
-                    status,
-                    at,
-                ))
-            })
-            .await
-    }
-
-    async fn backlog(&self, now: Timestamp) -> Result<Vec<Backlog>, StoreError> {
-        let mut connection = self.readers.acquire().await?;
-        upkeep::backlog(&mut connection, now).await
-    }
-
-    async fn dead_letters(&self) -> Result<Vec<DeadLetter>, StoreError> {
-        let mut connection = self.readers.acquire().await?;
-        upkeep::dead_letters(&mut connection).await
-    }
-
-    async fn retry_dead_letter(
-        &self,
-        id: DeadLetterId,
-        now: Timestamp,
-        deadline_at: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let writer = self.writer().await?;
-        writer
-            .write(move |connection| {
-                Box::pin(upkeep::retry_dead_letter(connection, id, now, deadline_at))
-            })
-            .await
-    }
-
-    async fn drop_dead_letter(&self, id: DeadLetterId) -> Result<bool, StoreError> {
-        let writer = self.writer().await?;
-        writer
-            .write(move |connection| Box::pin(upkeep::drop_dead_letter(connection, id)))
-            .await
-    }
-
-    async fn probe(&self, now: Timestamp) -> Result<(), StoreError> {
-        let writer = self.writer().await?;
-        writer
-            .write(move |connection| Box::pin(upkeep::probe(connection, now)))
-            .await
+    async fn probe(&self) -> Result<(), StoreError> {
+        self.writer.run(Task::Probe).await.map(drop)
     }
 
     async fn purge(&self, before: Timestamp) -> Result<(), StoreError> {
-        let writer = self.writer().await?;
-        writer
-            .write(move |connection| Box::pin(upkeep::purge(connection, before)))
-            .await?;
-        self.wipe_log().await
+        for kind in purge::Kind::ALL {
+            while matches!(
+                self.writer.run(Task::Purge(kind, before)).await?,
+                Done::Purged(true)
+            ) {}
+        }
+        self.writer.run(Task::DestroyKeys).await.map(drop)
     }
 
     async fn close(&self) {
-        self.readers.close().await;
-        let writer = self.writer.lock().await.take();
-        if let Some((writer, task)) = writer {
-            drop(writer);
-            // It fails only if the task panicked, which loses nothing stored.
-            let _: Result<(), _> = task.await;
+        self.reader.close();
+        self.writer.close().await;
+    }
+}
+
+#[async_trait]
+impl Operations for Sqlite {
+    async fn backlog(&self, now: Timestamp) -> Result<Vec<Backlog>, StoreError> {
+        self.read(move |connection| read::backlog(connection, now)).await
+    }
+
+    async fn dead_letters(&self) -> Result<Vec<DeadLetter>, StoreError> {
+        self.read(read::dead_letters).await
+    }
+
+    async fn retry_dead_letter(&self, request: RetryRequest) -> Result<bool, StoreError> {
+        let command = Command::RetryDeadLetter(request);
+        self.command(command).await?.settled()
+    }
+
+    async fn drop_dead_letter(&self, id: DeadLetterId) -> Result<bool, StoreError> {
+        self.command(Command::DropDeadLetter(id)).await?.settled()
+    }
+}
+
+impl Sqlite {
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        if self.writer.is_closed() {
+            return Err(writer::closed());
         }
+        self.reader.read(read).await
     }
 }

@@ -10,34 +10,19 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection, Row};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+use super::migrate;
 use crate::store::StoreError;
 
 /// "GLRL": marks a file as ours.
-const APPLICATION_ID: u32 = 0x474C_524C;
-
-/// The schema, one script per version. Never edited once released.
-const MIGRATIONS: [&str; 1] = [include_str!("../migrations/0001_journal.sql")];
+pub(super) const APPLICATION_ID: u32 = 0x474C_524C;
 
 /// How long a write waits for another process, such as `dead retry`: well
 /// under the 15 s that Gladly gives a webhook.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(3);
-
-/// How to connect, whoever does.
-pub(super) fn options(path: &Path) -> SqliteConnectOptions {
-    SqliteConnectOptions::new()
-        .filename(path)
-        .busy_timeout(BUSY_TIMEOUT)
-        .foreign_keys(true)
-        // A commit that has returned must survive a power cut: Gladly is told
-        // 200 on the strength of it.
-        .synchronous(SqliteSynchronous::Full)
-        // Erased words are overwritten, not only unlinked.
-        .pragma("secure_delete", "ON")
-        .disable_statement_logging()
-}
+/// Every statement of this back end, with room for more.
+const STATEMENTS: usize = 64;
 
 /// Takes the file for this process alone. The lock ends with the returned
 /// handle, or with the process, however it ends.
@@ -49,14 +34,11 @@ pub(super) fn lock(path: &Path) -> Result<File, StoreError> {
     {
         std::fs::create_dir_all(folder).map_err(cannot_open)?;
     }
-    // By its real name: another path to the same file is no way around the lock.
-    let real_path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let lock_path = beside(&real_path, "-lock");
     let file = OpenOptions::new()
         .create(true)
         .truncate(false)
         .write(true)
-        .open(lock_path)
+        .open(beside(&real_path(path), "-lock"))
         .map_err(cannot_open)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
@@ -69,57 +51,72 @@ pub(super) fn lock(path: &Path) -> Result<File, StoreError> {
 
 /// Refuses a file that is not ours, damaged or newer, without touching it;
 /// then opens it and brings its schema up to date.
-pub(super) async fn open(path: &Path) -> Result<SqliteConnection, StoreError> {
+pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
     check_header(path)?;
     create_private(path)?;
-    let unusable = |error: sqlx::Error| unusable(path, &error);
-    let mut connection = options(path).connect().await.map_err(unusable)?;
-    let check = sqlx::query("PRAGMA quick_check(1)")
-        .fetch_one(&mut connection)
-        .await
+    let unusable = |error: rusqlite::Error| unusable(path, &error);
+    let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(unusable)?;
+    let verdict: String = connection
+        .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
         .map_err(unusable)?;
-    let verdict: String = check.try_get(0).map_err(unusable)?;
     if verdict != "ok" {
         return Err(not_ours(path, format!("damaged: {verdict}")));
     }
-    migrate(&mut connection).await.map_err(unusable)?;
-    let wal = sqlx::query("PRAGMA journal_mode = WAL");
-    wal.execute(&mut connection).await.map_err(unusable)?;
+    migrate::migrate(&mut connection).map_err(|error| match error {
+        migrate::Error::Sqlite(error) => unusable(error),
+        migrate::Error::Value(error) => error,
+    })?;
+    let wal = "PRAGMA journal_mode = WAL";
+    connection
+        .query_row(wal, [], |_| Ok(()))
+        .map_err(unusable)?;
+    migrate::wipe(&connection).map_err(unusable)?;
     Ok(connection)
 }
 
 /// Opens the file of a relay that may be running, and changes nothing.
-pub(super) async fn open_current(path: &Path) -> Result<SqliteConnection, StoreError> {
+pub(super) fn open_beside(path: &Path) -> Result<Connection, StoreError> {
+    if !path.exists() {
+        return Err(cannot_open(path, "there is no such file".to_owned()));
+    }
     check_header(path)?;
-    let unusable = |error: sqlx::Error| unusable(path, &error);
-    options(path).connect().await.map_err(unusable)
+    let unusable = |error: rusqlite::Error| unusable(path, &error);
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(unusable)?;
+    let version = migrate::version(&connection).map_err(unusable)?;
+    if version < migrate::NEWEST {
+        let what = format!("its schema is {version}; start the relay once, which brings it up to date");
+        return Err(cannot_open(path, what));
+    }
+    Ok(connection)
 }
 
-async fn migrate(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
-    let row = sqlx::query("PRAGMA user_version")
-        .fetch_one(&mut *connection)
-        .await?;
-    let version = usize::try_from(row.try_get::<i64, _>(0)?).unwrap_or(usize::MAX);
-    if version >= MIGRATIONS.len() {
-        return Ok(());
-    }
-    // One transaction: a crash leaves the old version or the new one.
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    for script in &MIGRATIONS[version..] {
-        sqlx::raw_sql(*script).execute(&mut *transaction).await?;
-    }
-    let marks = format!(
-        "PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {}",
-        MIGRATIONS.len()
-    );
-    sqlx::raw_sql(sqlx::AssertSqlSafe(marks))
-        .execute(&mut *transaction)
-        .await?;
-    transaction.commit().await
+/// Opens a file that is open already, to read from it.
+pub(super) fn connect_to_read(path: &Path) -> Result<Connection, StoreError> {
+    Ok(connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?)
 }
 
-/// Makes the file if there is none, for nobody else to read: it holds
-/// customers' words while turns run. SQLite gives its other files the same mode.
+fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    // `synchronous`: a commit that has returned must survive a power cut, for
+    // Gladly is told 200 on the strength of it. `wal_autocheckpoint`: the writer
+    // does it between batches, while nobody waits. `foreign_keys`: there are none.
+    // `temp_store`: statement journals in files would cost most of the time.
+    // `cache_size`, in KiB: pages of the keys that arrive at random stay at hand.
+    connection.execute_batch(
+        "PRAGMA synchronous = FULL;
+         PRAGMA temp_store = MEMORY;
+         PRAGMA foreign_keys = OFF;
+         PRAGMA secure_delete = ON;
+         PRAGMA cache_size = -32768;
+         PRAGMA wal_autocheckpoint = 0;",
+    )?;
+    Ok(connection)
+}
+
+/// Makes the file if there is none, for nobody else to read. `SQLite` gives its
+/// other files the same mode.
 fn create_private(path: &Path) -> Result<(), StoreError> {
     let mut options = OpenOptions::new();
     let created = options.create(true).append(true).mode(0o600).open(path);
@@ -159,12 +156,11 @@ fn check_header(path: &Path) -> Result<(), StoreError> {
     if !logged && length % page_size(&header) != 0 {
         return Err(not_ours(path, "it is cut short".to_owned()));
     }
-    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
-    if i64::from(version) > known {
+    if i64::from(version) > migrate::NEWEST {
         return Err(StoreError::Newer {
             path: path.to_owned(),
             found: version.into(),
-            known,
+            known: migrate::NEWEST,
         });
     }
     Ok(())
@@ -184,28 +180,33 @@ fn number_at(header: &[u8], offset: usize) -> Option<u32> {
     Some(u32::from_be_bytes(bytes))
 }
 
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+/// By its real name: another path to the same file leads to the same lock, log
+/// and keys.
+pub(super) fn real_path(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
+}
+
+/// The file that belongs to the database file by this suffix.
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)
 }
 
-/// What to tell of an error while opening: a file that SQLite calls damaged or
-/// no database, or one that can't be reached.
-fn unusable(path: &Path, error: &sqlx::Error) -> StoreError {
+/// What to tell of an error while opening: a file that `SQLite` calls damaged
+/// or no database, or one that can't be reached.
+pub(super) fn unusable(path: &Path, error: &rusqlite::Error) -> StoreError {
     let what = error.to_string();
-    // SQLITE_CORRUPT and SQLITE_NOTADB (sqlite.org, "Result Codes").
-    let code = error
-        .as_database_error()
-        .and_then(sqlx::error::DatabaseError::code);
-    if code.is_some_and(|code| code == "11" || code == "26") {
+    let damaged = [ErrorCode::DatabaseCorrupt, ErrorCode::NotADatabase];
+    if error.sqlite_error_code().is_some_and(|code| damaged.contains(&code)) {
         not_ours(path, what)
     } else {
         cannot_open(path, what)
     }
 }
 
-fn cannot_open(path: &Path, what: String) -> StoreError {
+/// It can't be opened or made.
+pub(super) fn cannot_open(path: &Path, what: String) -> StoreError {
     StoreError::CannotOpen {
         path: path.to_owned(),
         what,

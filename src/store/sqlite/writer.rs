@@ -1,149 +1,314 @@
-//! The one writer: many writes, one transaction, one fsync (group commit).
+//! The one writer: a thread with its own connection. Whatever waits is done in
+//! one transaction with one fsync.
 //!
-//! Each write runs in a savepoint, so that one that fails undoes only itself.
-//! Nobody hears of success before the transaction is on disk.
+//! - Nobody hears of success before the transaction is on disk, and the file
+//!   was seen to be there still.
+//! - If one command of a batch fails, the batch is undone and each command is
+//!   done by itself, so that only the bad one fails.
 
-use std::panic::AssertUnwindSafe;
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Mutex, PoisonError};
+use std::thread::JoinHandle;
 
-use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{ConnectOptions, Connection};
+use jiff::Timestamp;
+use rusqlite::Connection;
+use rusqlite::config::DbConfig;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::store::StoreError;
+use super::load::Loader;
+use super::purge::{self, Kind};
+use super::save::Saver;
+use super::watch::Watch;
+use crate::id::AccountName;
+use crate::store::picture::Needs;
+use crate::store::seal::Keys;
+use crate::store::{Answer, Command, StoreError, apply};
 
-/// The most writes in one transaction, so that the first does not wait long.
+/// The most in one transaction, so that the first does not wait long.
 const LARGEST_BATCH: usize = 256;
+/// How much may wait for the writer.
+const LONGEST_QUEUE: usize = 1_024;
+/// How many changed rows make a checkpoint worth while: about as many pages.
+const CHECKPOINT_ROWS: u64 = 4_000;
 
-/// Told whether the transaction came through.
-type Finish = Box<dyn FnOnce(Result<(), String>) + Send>;
-type Run = Box<dyn for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, bool> + Send>;
+/// Hands work to the writer.
+pub(super) struct Writer(Mutex<Option<(mpsc::Sender<Job>, JoinHandle<()>)>>);
 
-/// One write: what to do, and how to tell its caller what came of it.
-struct Job {
-    /// True if its effect is to be kept.
-    run: Run,
-    finish: Finish,
+/// Something for the writer to do.
+pub(super) enum Task {
+    /// A command of the relay or of an operator.
+    Command(Box<Command>),
+    /// Write something.
+    Probe,
+    /// Delete some of what is old.
+    Purge(Kind, Timestamp),
+    /// Destroy the keys that nothing needs.
+    DestroyKeys,
+    /// Fail as a mistake in the code would.
+    #[cfg(test)]
+    Panic,
 }
 
-/// Hands writes to the writer task.
-#[derive(Clone)]
-pub(super) struct Writer(mpsc::Sender<Job>);
+/// What came of a [`Task`].
+#[expect(clippy::large_enum_variant, reason = "it lives for one call")]
+pub(super) enum Done {
+    /// Of a command.
+    Answer(Answer),
+    /// Of a purge: whether there may be more to delete.
+    Purged(bool),
+    /// Of the others.
+    Nothing,
+}
+
+struct Job {
+    task: Task,
+    answer: oneshot::Sender<Result<Done, StoreError>>,
+}
 
 impl Writer {
-    /// Starts the task. It ends, and closes the connection, once every handle
-    /// is dropped.
-    pub(super) fn start(
-        connection: SqliteConnection,
-        options: SqliteConnectOptions,
-    ) -> (Self, tokio::task::JoinHandle<()>) {
-        let (sender, receiver) = mpsc::channel(4 * LARGEST_BATCH);
-        let task = Task {
-            connection: Some(connection),
-            options,
-            jobs: receiver,
-        };
-        (Self(sender), tokio::spawn(task.run()))
+    /// Starts the thread.
+    pub(super) fn start(tables: Tables) -> std::io::Result<Self> {
+        let (sender, receiver) = mpsc::channel(LONGEST_QUEUE);
+        let thread = std::thread::Builder::new().name("store".to_owned());
+        let thread = thread.spawn(move || run(tables, receiver))?;
+        Ok(Self(Mutex::new(Some((sender, thread)))))
     }
 
-    /// Runs `write` and returns what it returned once it is on disk.
-    pub(super) async fn write<T, F>(&self, write: F) -> Result<T, StoreError>
-    where
-        T: Send + 'static,
-        F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, StoreError>>
-            + Send
-            + 'static,
-    {
-        let (result_sender, result) = oneshot::channel();
-        let (committed_sender, committed) = oneshot::channel();
-        let run: Run = Box::new(move |connection| {
-            Box::pin(async move {
-                let result = write(connection).await;
-                let keep = result.is_ok();
-                // Whoever asked may have gone away; the write is made all the same.
-                let _: Result<(), _> = result_sender.send(result);
-                keep
-            })
-        });
-        let finish: Finish = Box::new(move |outcome| {
-            let _: Result<(), _> = committed_sender.send(outcome);
-        });
-        let stopped = || StoreError::Unavailable("the writer has stopped".to_owned());
-        self.0
-            .send(Job { run, finish })
+    /// Has something done, and waits until it is on disk.
+    pub(super) async fn run(&self, task: Task) -> Result<Done, StoreError> {
+        let sender = self.handle().as_ref().map(|(sender, _)| sender.clone());
+        let sender = sender.ok_or_else(closed)?;
+        let (answer, answered) = oneshot::channel();
+        sender
+            .send(Job { task, answer })
             .await
-            .map_err(|_| stopped())?;
-        committed
-            .await
-            .map_err(|_| stopped())?
-            .map_err(StoreError::Unavailable)?;
-        result.await.map_err(|_| stopped())?
+            .map_err(|_| closed())?;
+        drop(sender);
+        answered.await.map_err(|_| closed())?
     }
-}
 
-struct Task {
-    /// None after a failure: the next batch connects anew.
-    connection: Option<SqliteConnection>,
-    options: SqliteConnectOptions,
-    jobs: mpsc::Receiver<Job>,
-}
-
-impl Task {
-    async fn run(mut self) {
-        let mut batch = Vec::new();
-        while self.jobs.recv_many(&mut batch, LARGEST_BATCH).await > 0 {
-            let (runs, finishes): (Vec<Run>, Vec<Finish>) = batch
-                .drain(..)
-                .map(|job: Job| (job.run, job.finish))
-                .unzip();
-            let committed = AssertUnwindSafe(self.commit(runs)).catch_unwind().await;
-            let committed = committed.unwrap_or_else(|_panic| Err("a write panicked".to_owned()));
-            if committed.is_err() {
-                self.connection = None;
-            }
-            for finish in finishes {
-                finish(committed.clone());
-            }
-        }
-        if let Some(mut connection) = self.connection {
-            // Nothing is lost if this fails: the log is replayed at the next start.
-            let truncate = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)");
-            let _: Result<_, _> = truncate.execute(&mut connection).await;
-            let _: Result<_, _> = connection.close().await;
+    /// Lets what was begun be finished, and ends the thread.
+    pub(super) async fn close(&self) {
+        let handle = self.handle().take();
+        if let Some((sender, thread)) = handle {
+            drop(sender);
+            // It fails only if the thread has panicked: it is gone all the same.
+            let _: Result<_, _> = tokio::task::spawn_blocking(|| thread.join()).await;
         }
     }
 
-    async fn commit(&mut self, runs: Vec<Run>) -> Result<(), String> {
-        self.commit_all(runs)
-            .await
-            .map_err(|error| error.to_string())
+    /// Whether it was closed.
+    pub(super) fn is_closed(&self) -> bool {
+        self.handle().is_none()
     }
 
-    /// Runs all writes in one transaction.
-    async fn commit_all(&mut self, runs: Vec<Run>) -> Result<(), sqlx::Error> {
-        let connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => self.options.connect().await?,
+    fn handle(&self) -> std::sync::MutexGuard<'_, Option<(mpsc::Sender<Job>, JoinHandle<()>)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a call hears once the store is closed.
+pub(super) fn closed() -> StoreError {
+    StoreError::Unavailable("the store is closed".to_owned())
+}
+
+fn run(mut tables: Tables, mut jobs: mpsc::Receiver<Job>) {
+    let mut batch = Vec::with_capacity(LARGEST_BATCH);
+    while jobs.blocking_recv_many(&mut batch, LARGEST_BATCH) > 0 {
+        let (tasks, answers): (Vec<_>, Vec<_>) =
+            batch.drain(..).map(|job| (job.task, job.answer)).unzip();
+        let done = tables.run(&tasks);
+        for (answer, done) in answers.into_iter().zip(done) {
+            // Whoever asked may have gone away; it was done all the same.
+            let _: Result<(), _> = answer.send(done);
+        }
+        tables.checkpoint();
+    }
+    tables.close();
+}
+
+/// What the thread owns.
+pub(super) struct Tables {
+    pub(super) connection: Connection,
+    /// None beside a relay that runs.
+    pub(super) keys: Option<Keys>,
+    pub(super) watch: Watch,
+    pub(super) forgotten_until: HashMap<AccountName, Timestamp>,
+    pub(super) next_turn_id: i64,
+    /// Changed rows as of the last checkpoint.
+    pub(super) checkpointed: u64,
+    /// Held so that no second process runs turns on the file.
+    pub(super) lock: Option<std::fs::File>,
+}
+
+/// Why a transaction was undone.
+enum Undone {
+    /// One of its tasks failed.
+    ByTask(StoreError),
+    /// It could not be begun or committed.
+    Itself(StoreError),
+}
+
+impl Tables {
+    /// Does it all, and tells of each what came of it.
+    fn run(&mut self, tasks: &[Task]) -> Vec<Result<Done, StoreError>> {
+        if let Err(gone) = self.watch.look(&self.connection) {
+            return all(tasks, &gone);
+        }
+        let done = match self.transaction(tasks) {
+            Ok(done) => done.into_iter().map(Ok).collect(),
+            Err(Undone::Itself(error)) => all(tasks, &error),
+            Err(Undone::ByTask(error)) if tasks.len() == 1 => all(tasks, &error),
+            Err(Undone::ByTask(_)) => self.one_by_one(tasks),
         };
-        let connection = self.connection.insert(connection);
+        if let Err(gone) = self.watch.look(&self.connection) {
+            return all(tasks, &gone);
+        }
+        if tasks.iter().any(|task| matches!(task, Task::DestroyKeys)) {
+            self.destroy_keys();
+        }
+        done
+    }
+
+    fn one_by_one(&mut self, tasks: &[Task]) -> Vec<Result<Done, StoreError>> {
+        let mut done = Vec::with_capacity(tasks.len());
+        for task in tasks.chunks(1) {
+            match self.transaction(task) {
+                Ok(one) => done.extend(one.into_iter().map(Ok)),
+                Err(Undone::ByTask(error)) => done.push(Err(error)),
+                // The next would wait as long for the same.
+                Err(Undone::Itself(error)) => {
+                    done.extend(all(&tasks[done.len()..], &error));
+                    break;
+                }
+            }
+        }
+        done
+    }
+
+    fn transaction(&mut self, tasks: &[Task]) -> Result<Vec<Done>, Undone> {
+        let next_turn_id = self.next_turn_id;
+        let done = self.try_transaction(tasks);
+        if done.is_err() {
+            self.next_turn_id = next_turn_id;
+            if !self.connection.is_autocommit()
+                && let Err(error) = self.connection.execute_batch("ROLLBACK")
+            {
+                tracing::error!(%error, "a transaction could not be undone");
+            }
+            if let Ok(forgotten) = purge::load_forgotten(&self.connection) {
+                self.forgotten_until = forgotten;
+            }
+        }
+        done
+    }
+
+    fn try_transaction(&mut self, tasks: &[Task]) -> Result<Vec<Done>, Undone> {
+        let itself = |error: rusqlite::Error| Undone::Itself(error.into());
         // Immediate: a deferred transaction that writes later fails at once if
         // somebody else writes, whatever the busy timeout.
-        sqlx::query("BEGIN IMMEDIATE")
-            .execute(&mut *connection)
-            .await?;
-        for run in runs {
-            sqlx::query("SAVEPOINT job")
-                .execute(&mut *connection)
-                .await?;
-            if !run(connection).await {
-                sqlx::query("ROLLBACK TO job")
-                    .execute(&mut *connection)
-                    .await?;
-            }
-            sqlx::query("RELEASE job").execute(&mut *connection).await?;
+        self.execute("BEGIN IMMEDIATE").map_err(itself)?;
+        let mut done = Vec::with_capacity(tasks.len());
+        for task in tasks {
+            let one = catch_unwind(AssertUnwindSafe(|| self.task(task)));
+            let one = one.unwrap_or_else(|_| {
+                let what = "a mistake in the program; the log tells which".to_owned();
+                Err(StoreError::Unavailable(what))
+            });
+            done.push(one.map_err(Undone::ByTask)?);
         }
-        sqlx::query("COMMIT").execute(&mut *connection).await?;
-        Ok(())
+        self.execute("COMMIT").map_err(itself)?;
+        Ok(done)
     }
+
+    fn execute(&self, sql: &str) -> rusqlite::Result<()> {
+        self.connection.prepare_cached(sql)?.execute([]).map(drop)
+    }
+
+    fn task(&mut self, task: &Task) -> Result<Done, StoreError> {
+        match task {
+            Task::Command(command) => self.command(command).map(Done::Answer),
+            Task::Probe => {
+                self.execute("INSERT INTO probe (id, count) VALUES (1, 1) ON CONFLICT DO UPDATE SET count = count + 1")?;
+                Ok(Done::Nothing)
+            }
+            Task::Purge(kind, before) => {
+                let forgotten_until = &mut self.forgotten_until;
+                purge::step(&self.connection, *kind, *before, forgotten_until).map(Done::Purged)
+            }
+            // After the commit: a key that is needed if it fails must not be gone.
+            Task::DestroyKeys => Ok(Done::Nothing),
+            #[cfg(test)]
+            Task::Panic => panic!("as asked"),
+        }
+    }
+
+    fn command(&mut self, command: &Command) -> Result<Answer, StoreError> {
+        if let (Some(keys), Some(now)) = (&mut self.keys, command.now()) {
+            keys.tick(now);
+        }
+        let loader = Loader {
+            connection: &self.connection,
+            keys: self.keys.as_ref(),
+            forgotten_until: &self.forgotten_until,
+        };
+        let mut picture = loader.picture(&Needs::of(command), self.next_turn_id)?;
+        let answer = apply(command.clone(), &mut picture);
+        self.next_turn_id = picture.next_turn_id;
+        let mut saver = Saver {
+            connection: &self.connection,
+            keys: self.keys.as_mut(),
+            account: command.account().cloned(),
+        };
+        saver.changes(picture.changes)?;
+        Ok(answer)
+    }
+
+    fn destroy_keys(&mut self) {
+        let Some(keys) = &mut self.keys else { return };
+        let needed = purge::needed_keys(&self.connection).map_err(|error| error.to_string());
+        let destroyed = needed.and_then(|needed| {
+            let destroyed = keys.destroy_unused(&needed);
+            destroyed.map_err(|error| error.to_string())
+        });
+        if let Err(error) = destroyed {
+            tracing::error!(error, "old keys could not be destroyed; the next purge tries again");
+        }
+    }
+
+    /// Brings the log into the database once it is long, while nobody waits for
+    /// an answer.
+    fn checkpoint(&mut self) {
+        let changed = self.connection.total_changes();
+        if changed - self.checkpointed < CHECKPOINT_ROWS || self.watch.is_gone() {
+            return;
+        }
+        self.checkpointed = changed;
+        let passive = "PRAGMA wal_checkpoint(PASSIVE)";
+        if let Err(error) = self.connection.query_row(passive, [], |_| Ok(())) {
+            tracing::warn!(%error, "the log could not be brought into the database; it is tried again");
+        }
+    }
+
+    /// Lets go of the file, its log emptied. Of files that were replaced nothing
+    /// is touched: what stands there now is somebody else's.
+    fn close(mut self) {
+        // A relay that runs on the file sees to its log itself.
+        let touch = self.watch.look(&self.connection).is_ok() && self.lock.is_some();
+        if touch {
+            let truncate = "PRAGMA wal_checkpoint(TRUNCATE)";
+            if let Err(error) = self.connection.query_row(truncate, [], |_| Ok(())) {
+                tracing::warn!(%error, "the log could not be emptied; the next start does it");
+            }
+        } else {
+            let option = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
+            // It can only fail for an option that SQLite does not know.
+            let _: rusqlite::Result<bool> = self.connection.set_db_config(option, true);
+        }
+    }
+}
+
+fn all(tasks: &[Task], error: &StoreError) -> Vec<Result<Done, StoreError>> {
+    tasks.iter().map(|_| Err(error.clone())).collect()
 }

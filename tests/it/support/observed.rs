@@ -4,14 +4,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
-use gladly_relay::conversation::{Holder, Known, Status};
-use gladly_relay::id::{AccountName, ConversationId, TurnId};
 use gladly_relay::outcome::Outcome;
 use gladly_relay::store::{
-    Checkpoint, Claim, DeadLetter, DeadLetterId, Delivery, Lease, Recorded, Sqlite, Store,
-    StoreError,
+    Backlog, ClaimRequest, Claimed, DeadLetter, DeadLetterId, Delivery, Operations, Progress,
+    Recorded, RetryRequest, Save, Sqlite, Standing, Store, StoreError,
 };
-use gladly_relay::telemetry::Backlog;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
@@ -22,10 +19,11 @@ type FailAt = Option<(usize, usize)>;
 pub(crate) struct Observed {
     inner: Sqlite,
     outcomes: watch::Sender<Vec<Outcome>>,
-    retries: watch::Sender<usize>,
-    renewals: watch::Sender<usize>,
+    put_off: watch::Sender<usize>,
     purges: watch::Sender<usize>,
-    /// Write number `.0` of those so far (`.1`) fails.
+    /// Turns that were claimed and have neither ended nor been put off.
+    running: watch::Sender<usize>,
+    /// Save number `.0` of those so far (`.1`) fails.
     fail_at: Mutex<FailAt>,
     /// Whether nothing can be written for now: a full disk.
     full: AtomicBool,
@@ -34,13 +32,13 @@ pub(crate) struct Observed {
 impl Observed {
     pub(crate) fn new(inner: Sqlite) -> Self {
         let (outcomes, _) = watch::channel(Vec::new());
-        let [(retries, _), (renewals, _), (purges, _)] = [(); 3].map(|()| watch::channel(0));
+        let [(put_off, _), (purges, _), (running, _)] = [(); 3].map(|()| watch::channel(0));
         Self {
             inner,
             outcomes,
-            retries,
-            renewals,
+            put_off,
             purges,
+            running,
             fail_at: Mutex::new(None),
             full: AtomicBool::new(false),
         }
@@ -55,12 +53,7 @@ impl Observed {
 
     /// Waits until turns were put off so often.
     pub(crate) async fn put_off(&self, count: usize) {
-        reached(&self.retries, count).await;
-    }
-
-    /// Waits until leases were renewed so often.
-    pub(crate) async fn renewed(&self, count: usize) {
-        reached(&self.renewals, count).await;
+        reached(&self.put_off, count).await;
     }
 
     /// Waits until old rows were deleted so often.
@@ -68,8 +61,15 @@ impl Observed {
         reached(&self.purges, count).await;
     }
 
-    /// Makes the checkpoint with this number, from now, fail once.
-    pub(crate) fn fail_checkpoint(&self, number: usize) {
+    /// Waits until no turn runs.
+    pub(crate) async fn idle(&self) {
+        let mut seen = self.running.subscribe();
+        let idle = seen.wait_for(|running| *running == 0).await;
+        idle.expect("the sender lives in self");
+    }
+
+    /// Makes the save with this number, from now, fail once.
+    pub(crate) fn fail_save(&self, number: usize) {
         *self.fail_at.lock().unwrap_or_else(PoisonError::into_inner) = Some((number, 0));
     }
 
@@ -109,93 +109,36 @@ impl Store for Observed {
         self.inner.record(delivery).await
     }
 
-    async fn claim(
-        &self,
-        account: &AccountName,
-        lease: Lease,
-        now: Timestamp,
-    ) -> Result<Claim, StoreError> {
-        self.inner.claim(account, lease, now).await
+    async fn claim(&self, request: ClaimRequest) -> Result<Claimed, StoreError> {
+        let claimed = self.inner.claim(request).await?;
+        self.running
+            .send_modify(|running| *running += claimed.turns.len());
+        Ok(claimed)
     }
 
-    async fn checkpoint(
-        &self,
-        turn: TurnId,
-        owner: &str,
-        checkpoint: Checkpoint,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
+    async fn save(&self, save: Save) -> Result<Standing, StoreError> {
         if self.fails_now() {
             return Err(StoreError::Unavailable("the test made it fail".to_owned()));
         }
-        let outcome = match &checkpoint {
-            Checkpoint::Done { outcome, .. } => Some(outcome.clone()),
+        let outcome = match &save.progress {
+            Progress::Ended { outcome, .. } => Some(outcome.clone()),
             _ => None,
         };
-        let put_off = matches!(checkpoint, Checkpoint::Retry { .. });
-        self.inner.checkpoint(turn, owner, checkpoint, now).await?;
+        let put_off = matches!(save.progress, Progress::PutOff { .. });
+        let runs_on = matches!(save.progress, Progress::Running { .. });
+        let standing = self.inner.save(save).await?;
         self.outcomes
             .send_modify(|outcomes| outcomes.extend(outcome));
-        self.retries
-            .send_modify(|retries| *retries += usize::from(put_off));
-        Ok(())
+        self.put_off
+            .send_modify(|count| *count += usize::from(put_off));
+        self.running
+            .send_modify(|running| *running -= usize::from(!runs_on));
+        Ok(standing)
     }
 
-    async fn renew(
-        &self,
-        leases: Vec<(TurnId, String)>,
-        until: Timestamp,
-    ) -> Result<(), StoreError> {
-        self.inner.renew(leases, until).await?;
-        self.renewals.send_modify(|renewals| *renewals += 1);
-        Ok(())
-    }
-
-    async fn known(
-        &self,
-        account: &AccountName,
-        conversation: &ConversationId,
-    ) -> Result<Known, StoreError> {
-        self.inner.known(account, conversation).await
-    }
-
-    async fn looked(
-        &self,
-        account: &AccountName,
-        conversation: &ConversationId,
-        holder: Holder,
-        status: Status,
-        at: Timestamp,
-    ) -> Result<(), StoreError> {
-        self.inner
-            .looked(account, conversation, holder, status, at)
-            .await
-    }
-
-    async fn backlog(&self, now: Timestamp) -> Result<Vec<Backlog>, StoreError> {
-        self.inner.backlog(now).await
-    }
-
-    async fn dead_letters(&self) -> Result<Vec<DeadLetter>, StoreError> {
-        self.inner.dead_letters().await
-    }
-
-    async fn retry_dead_letter(
-        &self,
-        id: DeadLetterId,
-        now: Timestamp,
-        deadline_at: Timestamp,
-    ) -> Result<bool, StoreError> {
-        self.inner.retry_dead_letter(id, now, deadline_at).await
-    }
-
-    async fn drop_dead_letter(&self, id: DeadLetterId) -> Result<bool, StoreError> {
-        self.inner.drop_dead_letter(id).await
-    }
-
-    async fn probe(&self, now: Timestamp) -> Result<(), StoreError> {
+    async fn probe(&self) -> Result<(), StoreError> {
         self.room()?;
-        self.inner.probe(now).await
+        self.inner.probe().await
     }
 
     async fn purge(&self, before: Timestamp) -> Result<(), StoreError> {
@@ -206,5 +149,24 @@ impl Store for Observed {
 
     async fn close(&self) {
         self.inner.close().await;
+    }
+}
+
+#[async_trait]
+impl Operations for Observed {
+    async fn backlog(&self, now: Timestamp) -> Result<Vec<Backlog>, StoreError> {
+        self.inner.backlog(now).await
+    }
+
+    async fn dead_letters(&self) -> Result<Vec<DeadLetter>, StoreError> {
+        self.inner.dead_letters().await
+    }
+
+    async fn retry_dead_letter(&self, request: RetryRequest) -> Result<bool, StoreError> {
+        self.inner.retry_dead_letter(request).await
+    }
+
+    async fn drop_dead_letter(&self, id: DeadLetterId) -> Result<bool, StoreError> {
+        self.inner.drop_dead_letter(id).await
     }
 }

@@ -2,20 +2,20 @@
 //! Gladly that sends it webhooks and a simulated Gleen.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use gladly_relay::app::{self, Listeners};
-use gladly_relay::clock::{Clock, later};
+use gladly_relay::clock::{Clock, Moment, later};
 use gladly_relay::config::{Config, Environment};
 use gladly_relay::outcome::Outcome;
 use gladly_relay::sim::{
     Answer, ConversationView, Gladly, GladlyOptions, Gleen, GleenOptions, Message, Responder,
     WebhookSpec,
 };
-use gladly_relay::store::{Sqlite, Store};
-use jiff::Timestamp;
+use gladly_relay::store::{Operations, Sqlite};
+use jiff::{SignedDuration, Timestamp};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -25,22 +25,66 @@ use super::{Observed, soon};
 
 pub(crate) const IDENTIFIER: &str = "identifier-of-acme";
 
-/// The machine's clock, which a test may put forward.
-#[derive(Default)]
-pub(crate) struct TestClock(AtomicI64);
+/// A machine whose time passes as the test likes: all of it may pass faster,
+/// and what the machine's clock shows may jump.
+pub(crate) struct TestClock {
+    began: Instant,
+    /// How much has passed that nobody waited for, in milliseconds.
+    skipped_ms: AtomicI64,
+    /// How far off the machine's clock is, in milliseconds.
+    off_ms: AtomicI64,
+    /// The relay's steady clock: its name, and the time from which it counts.
+    steady: Mutex<(u32, Timestamp)>,
+}
+
+impl Default for TestClock {
+    fn default() -> Self {
+        Self {
+            began: Instant::now(),
+            skipped_ms: AtomicI64::new(0),
+            off_ms: AtomicI64::new(0),
+            steady: Mutex::new((1, Timestamp::now())),
+        }
+    }
+}
 
 impl TestClock {
     /// Lets time pass at once.
     pub(crate) fn advance(&self, length: Duration) {
-        self.0
+        self.skipped_ms
             .fetch_add(i64::try_from(length.as_millis()).unwrap(), Ordering::SeqCst);
+    }
+
+    /// Sets the machine's clock so far from the true time.
+    pub(crate) fn set_off(&self, off: SignedDuration) {
+        self.off_ms
+            .store(i64::try_from(off.as_millis()).unwrap(), Ordering::SeqCst);
+    }
+
+    /// What a process does at its start: it reads the machine's clock once.
+    fn start_process(&self) {
+        let begun_at = self.wall() - SignedDuration::try_from(self.passed()).unwrap();
+        let mut steady = self.steady.lock().unwrap();
+        *steady = (steady.0 + 1, begun_at);
+    }
+
+    fn passed(&self) -> Duration {
+        let skipped = u64::try_from(self.skipped_ms.load(Ordering::SeqCst)).unwrap();
+        self.began.elapsed() + Duration::from_millis(skipped)
     }
 }
 
 impl Clock for TestClock {
-    fn now(&self) -> Timestamp {
-        let ahead = u64::try_from(self.0.load(Ordering::SeqCst)).unwrap();
-        later(Timestamp::now(), Duration::from_millis(ahead))
+    fn now(&self) -> Moment {
+        let (clock, begun_at) = *self.steady.lock().unwrap();
+        let at = later(begun_at, self.passed());
+        Moment { clock, at }
+    }
+
+    fn wall(&self) -> Timestamp {
+        let skipped = u64::try_from(self.skipped_ms.load(Ordering::SeqCst)).unwrap();
+        let true_time = later(Timestamp::now(), Duration::from_millis(skipped));
+        true_time + SignedDuration::from_millis(self.off_ms.load(Ordering::SeqCst))
     }
 }
 
@@ -202,6 +246,7 @@ impl TestRelay {
 
     /// Starts the relay on the database as it is, and lets Gladly know where.
     pub(crate) async fn boot(&mut self) {
+        self.clock.start_process();
         let file = self.config_file();
         let config = Config::load(Some(&file), &Environment::default()).unwrap();
         let store = Arc::new(Observed::new(Sqlite::open(&config.store).await.unwrap()));
@@ -327,10 +372,11 @@ impl TestRelay {
 
     /// Ends the test: no work is left, nobody was called too often.
     pub(crate) async fn finish(mut self) {
+        soon(self.running().store.idle()).await;
         let backlog = self
             .running()
             .store
-            .backlog(self.clock.now())
+            .backlog(self.clock.now().at)
             .await
             .unwrap();
         let unfinished: u64 = backlog.iter().map(|backlog| backlog.turns).sum();

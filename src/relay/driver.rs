@@ -1,0 +1,174 @@
+//! The driver of an organization: claims its accounts' turns as they come due
+//! and runs them side by side. Accounts and organizations don't wait for each
+//! other.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::Instrument;
+
+use super::run::{Run, after_panic};
+use super::turn::Turn;
+use super::{Account, Shared};
+use crate::clock::time_until;
+use crate::outcome::Outcome;
+use crate::store::{ClaimRequest, Progress, Save, Standing, StoreError, StoredTurn};
+
+/// How often to look for turns that nobody woke anybody for, such as dead
+/// letters that another process retried.
+const WATCH_EVERY: Duration = Duration::from_secs(2);
+/// The most turns that are claimed at once.
+const LARGEST_CLAIM: usize = 64;
+
+/// Drives one account. All of an organization's accounts share its pace.
+pub(super) struct Driver {
+    pub(super) shared: Arc<Shared>,
+    pub(super) account: Arc<Account>,
+    pub(super) turns: TaskTracker,
+    /// Makes running turns end where they are.
+    pub(super) let_go: CancellationToken,
+}
+
+impl Driver {
+    /// Claims turns until `stop`.
+    pub(super) async fn drive(self, stop: CancellationToken) {
+        while stop.run_until_cancelled(self.claim()).await.is_some() {}
+    }
+
+    /// Starts the turns that are due, or waits until there may be one.
+    async fn claim(&self) {
+        let permits = &self.account.turn_permits;
+        // Never closed, so this only ever waits for one to be free.
+        drop(permits.acquire().await);
+        // Interest first: what is journaled after the claim wakes us.
+        let woken = self.account.wake.notified();
+        let limit = permits.available_permits().min(LARGEST_CLAIM);
+        let now = self.shared.clock.now();
+        let request = ClaimRequest {
+            account: self.account.name.clone(),
+            runner: self.shared.runner,
+            limit,
+            now,
+            answer_deadline: self.account.policy.answer_deadline,
+        };
+        let wait = match self.shared.store.claim(request).await {
+            Ok(claimed) => {
+                let found = claimed.turns.len();
+                for (stored, standing) in claimed.turns {
+                    self.start(stored, standing);
+                }
+                if found == limit {
+                    return;
+                }
+                claimed
+                    .next_due_at
+                    .map_or(WATCH_EVERY, |at| time_until(at, now.at).min(WATCH_EVERY))
+            }
+            Err(error) => {
+                tracing::error!(account = %self.account.name, %error, "no turn could be claimed; trying again");
+                WATCH_EVERY
+            }
+        };
+        // It only fails by running out of time, which is the point.
+        let _: Result<(), _> =
+            tokio::time::timeout(wait.max(Duration::from_millis(1)), woken).await;
+    }
+
+    fn start(&self, stored: StoredTurn, standing: Standing) {
+        // Claimed as many as there are permits for, and nobody else takes any.
+        let permit = self.account.turn_permits.clone().try_acquire_owned();
+        let span = tracing::info_span!(
+            "turn",
+            account = %stored.account, conversation_id = %stored.conversation_id, turn_id = %stored.id
+        );
+        let (shared, account) = (self.shared.clone(), self.account.clone());
+        let let_go = self.let_go.clone();
+        let work = async move {
+            run_to_end(shared, &account, stored, standing, let_go).await;
+            drop(permit);
+            account.wake.notify_one();
+        };
+        self.turns.spawn(work.instrument(span));
+    }
+}
+
+/// Runs a turn, whatever comes of it.
+async fn run_to_end(
+    shared: Arc<Shared>,
+    account: &Arc<Account>,
+    stored: StoredTurn,
+    standing: Standing,
+    let_go: CancellationToken,
+) {
+    let _running = shared.running.enter(&stored);
+    tracing::debug!(messages = stored.messages.len(), "the turn runs");
+    let unfinished = Unfinished::of(&shared, account, &stored);
+    let run = match Turn::restore(stored) {
+        Ok(turn) => Run::new(shared.clone(), account.clone(), turn, standing, let_go.clone()),
+        Err(what) => {
+            let error = format!("its stored row can't be read: {what}");
+            tracing::error!(error, "the turn is a dead letter: a person must look");
+            let outcome = Outcome::Dead(error);
+            let progress = Progress::Ended {
+                outcome: outcome.clone(),
+                may_have_answered: true,
+                state: String::new(),
+            };
+            if unfinished.save(progress).await {
+                shared.metrics.turn(&account.name, &outcome, Duration::ZERO);
+            }
+            return;
+        }
+    };
+    let running = AssertUnwindSafe(run.run()).catch_unwind();
+    if let Some(Err(_panic)) = let_go.run_until_cancelled(running).await {
+        tracing::error!("the turn panicked; please report this");
+        unfinished.save(after_panic(shared.clock.now().at)).await;
+    }
+}
+
+/// What it takes to store a turn that can't do so itself.
+struct Unfinished {
+    shared: Arc<Shared>,
+    save: Save,
+}
+
+impl Unfinished {
+    fn of(shared: &Arc<Shared>, account: &Account, stored: &StoredTurn) -> Self {
+        let now = shared.clock.now();
+        let save = Save {
+            turn_id: stored.id,
+            account: stored.account.clone(),
+            conversation_id: stored.conversation_id.clone(),
+            bot: account.bot.clone(),
+            runner: shared.runner,
+            now,
+            learnt: Vec::new(),
+            progress: after_panic(now.at),
+        };
+        Self {
+            shared: shared.clone(),
+            save,
+        }
+    }
+
+    /// True if it is stored. Else the next start of the relay takes the turn up.
+    async fn save(mut self, progress: Progress) -> bool {
+        self.save.progress = progress;
+        self.save.now = self.shared.clock.now();
+        loop {
+            match self.shared.store.save(self.save.clone()).await {
+                Ok(_) => return true,
+                Err(StoreError::NotRunning) => return false,
+                Err(error) => {
+                    tracing::error!(%error, "a turn could not be stored; trying again");
+                    tokio::time::sleep(WATCH_EVERY).await;
+                }
+            }
+        }
+    }
+}

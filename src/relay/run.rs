@@ -1,0 +1,499 @@
+//! Runs a turn: does one action, stores what came of it, asks for the next.
+//!
+//! What must not be done twice is stored before it is done. Everything else is
+//! stored with the next such thing: a kill in between only repeats a look.
+
+use std::future::Future;
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::breaker::Breaker;
+use super::turn::{Action, Context, Happened, PartKind, Purpose, Question, Step, Turn};
+use super::{Account, Shared};
+use crate::clock::{later, time_until};
+use crate::conversation::{Clearance, Look};
+use crate::gladly::{Conversation, GladlyError, Permit, Precedence, ReplyContent};
+use crate::gleen::{self, GleenError};
+use crate::id::{ConversationId, ItemId, TopicId};
+use crate::outcome::Outcome;
+use crate::store::{Learnt, Progress, Save, Standing, StoreError};
+
+/// Text of this length or more, in bytes, is read where nobody else waits.
+const MUCH_TEXT: usize = 8 * 1024;
+/// How long between two tries to store something.
+const STORE_AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// A healthy Gleen mostly answers within this time.
+const LONG_ENOUGH: Duration = Duration::from_secs(10);
+
+/// One run of a turn, from claiming it to letting it go.
+pub(super) struct Run {
+    pub(super) shared: Arc<Shared>,
+    pub(super) account: Arc<Account>,
+    turn: Turn,
+    /// What is known of the conversation, with the looks since it was stored.
+    standing: Standing,
+    /// How much of it the store has counted.
+    revision: u64,
+    /// Makes the run end where it is.
+    let_go: CancellationToken,
+}
+
+/// The store was told to stop, or gave the turn to somebody else.
+struct LetGo;
+
+impl Run {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        account: Arc<Account>,
+        turn: Turn,
+        standing: Standing,
+        let_go: CancellationToken,
+    ) -> Self {
+        let revision = standing.known.facts.revision();
+        Self {
+            shared,
+            account,
+            turn,
+            standing,
+            revision,
+            let_go,
+        }
+    }
+
+    /// Runs the turn until it ends, waits, or is let go.
+    pub(super) async fn run(mut self) {
+        let mut happened = Happened::Claimed;
+        while let Some(action) = self.next(happened).await {
+            let done = match action {
+                Action::Wait { until, why } => return self.put_off(until, &why).await,
+                Action::End(outcome) => return self.end(outcome).await,
+                action => self.act(action).await,
+            };
+            match done {
+                Ok(came) => happened = came,
+                Err(LetGo) => return,
+            }
+        }
+    }
+
+    /// What is next. Much text is read on a thread of its own.
+    async fn next(&mut self, happened: Happened) -> Option<Action> {
+        let (account, shared) = (self.account.clone(), self.shared.clone());
+        let (standing, revision) = (self.standing.clone(), self.revision);
+        let much = happened.weight() >= MUCH_TEXT;
+        let next = move |turn: &mut Turn| {
+            let context = Context {
+                policy: &account.policy,
+                bot: &account.bot,
+                handoff_inbox_id: &account.handoff_inbox_id,
+                standing: &standing,
+                revision,
+                now: shared.clock.now(),
+                wall: shared.clock.wall(),
+                random: fastrand::f64(),
+            };
+            turn.next(happened, &context)
+        };
+        if !much {
+            return Some(next(&mut self.turn));
+        }
+        let mut turn = self.turn.clone();
+        let reading = tokio::task::spawn_blocking(move || {
+            let action = next(&mut turn);
+            (turn, action)
+        });
+        match reading.await {
+            Ok((turn, action)) => {
+                self.turn = turn;
+                Some(action)
+            }
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            // Only a runtime that stops cancels it.
+            Err(_) => None,
+        }
+    }
+
+    async fn act(&mut self, action: Action) -> Result<Happened, LetGo> {
+        let happened = match action {
+            Action::Look => self.look().await,
+            Action::Trace(id) => self.trace(&id).await,
+            Action::Fetch(index) => self.fetch(index).await,
+            Action::List(purpose) => self.list(purpose).await,
+            Action::Ask(question) => return self.ask(&question).await,
+            Action::Write(index) => return self.write(index).await,
+            Action::Merge(into) => return self.merge(into).await,
+            Action::Wait { .. } | Action::End(_) => Happened::Claimed,
+        };
+        Ok(happened)
+    }
+
+    fn target(&self) -> ConversationId {
+        self.turn.target(&self.standing).clone()
+    }
+
+    fn precedence(&self) -> Precedence {
+        let now = self.shared.clock.now().at;
+        let turn = &self.turn;
+        match turn.step() {
+            _ if turn.is_urgent(now) => Precedence::Urgent,
+            Step::Gather => Precedence::Fetch,
+            _ => Precedence::Settle,
+        }
+    }
+
+    async fn look(&mut self) -> Happened {
+        let (id, precedence) = (self.target(), self.precedence());
+        let (account, clock) = (self.account.clone(), self.shared.clock.clone());
+        let looking = async {
+            let permit = account.gladly.permit(precedence).await?;
+            let at = clock.now();
+            Ok((at, account.gladly.conversation(permit, &id).await?))
+        };
+        let looked: Result<_, GladlyError> = match self.in_time(looking).await {
+            None => return Happened::DeadlinePassed,
+            Some(looked) => looked,
+        };
+        match looked {
+            Err(error) => Happened::Failed(error),
+            Ok((at, Conversation { holder, status })) => {
+                let look = Look {
+                    base: self.revision,
+                    holder,
+                    status,
+                    at,
+                };
+                self.standing.known.facts.see(&self.account.bot, &look);
+                self.turn.saw(look);
+                Happened::Looked
+            }
+        }
+    }
+
+    async fn trace(&self, id: &ConversationId) -> Happened {
+        let (account, precedence) = (self.account.clone(), self.precedence());
+        let tracing = async {
+            let permit = account.gladly.permit(precedence).await?;
+            account.gladly.conversation(permit, id).await
+        };
+        self.came_of(tracing, Happened::Traced).await
+    }
+
+    async fn fetch(&self, index: usize) -> Happened {
+        let Some(item_id) = self.turn.item_id(index).cloned() else {
+            return Happened::Claimed;
+        };
+        let (account, precedence) = (self.account.clone(), self.precedence());
+        let fetching = async {
+            let permit = account.gladly.permit(precedence).await?;
+            account.gladly.item(permit, &item_id).await
+        };
+        self.came_of(fetching, |item| Happened::Fetched(Box::new(item)))
+            .await
+    }
+
+    async fn list(&self, purpose: Purpose) -> Happened {
+        tracing::debug!(?purpose, "listing the conversation's items");
+        let (id, precedence) = (self.target(), self.precedence());
+        let account = self.account.clone();
+        let listing = async {
+            let permit = account.gladly.permit(precedence).await?;
+            account.gladly.items(permit, &id).await
+        };
+        self.came_of(listing, Happened::Listed).await
+    }
+
+    async fn came_of<T>(
+        &self,
+        call: impl Future<Output = Result<T, GladlyError>>,
+        happened: impl FnOnce(T) -> Happened,
+    ) -> Happened {
+        match self.in_time(call).await {
+            None => Happened::DeadlinePassed,
+            Some(Ok(value)) => happened(value),
+            Some(Err(error)) => Happened::Failed(error),
+        }
+    }
+
+    /// Waits for `work`, but no longer than the deadline where that counts. Only
+    /// for work that may be dropped anywhere.
+    async fn in_time<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        if !self.turn.deadline_counts() {
+            return Some(work.await);
+        }
+        let left = time_until(self.turn.deadline_at(), self.shared.clock.now().at);
+        // A timeout of nothing still lets work through that is done at once.
+        if left.is_zero() {
+            return None;
+        }
+        tokio::time::timeout(left, work).await.ok()
+    }
+
+    /// Puts the question to the bot. That it is being asked is stored first, and
+    /// what the store then knows decides whether it still may be.
+    async fn ask(&mut self, question: &Question) -> Result<Happened, LetGo> {
+        let account = self.account.clone();
+        let Some(permit) = self.in_time(account.question_permits.acquire()).await else {
+            return Ok(Happened::DeadlinePassed);
+        };
+        // Never closed, so this only ever waits.
+        let Ok(_permit) = permit else {
+            return Ok(Happened::BreakerOpen);
+        };
+        if !self.breaker().admit(Instant::now()) {
+            return Ok(Happened::BreakerOpen);
+        }
+        self.turn.begin_question();
+        self.save_running(Vec::new()).await?;
+        if self.clear().is_err() {
+            return Ok(Happened::NotMade);
+        }
+        let asked = gleen::Question {
+            text: &question.text,
+            thread_id: question.thread_id.as_ref(),
+            locale: question.locale.as_deref(),
+        };
+        let started = Instant::now();
+        let answer = self.in_time(account.gleen.ask(asked)).await;
+        let happened = match answer {
+            None => {
+                // A question that had little time says nothing about Gleen's health.
+                if started.elapsed() >= LONG_ENOUGH {
+                    self.gleen_failed(&GleenError::Timeout);
+                }
+                return Ok(Happened::DeadlinePassed);
+            }
+            Some(Ok(answer)) => {
+                self.gleen_answered();
+                Happened::Answered(answer)
+            }
+            Some(Err(error)) => {
+                tracing::warn!(%error, "Gleen did not answer");
+                self.gleen_failed(&error);
+                Happened::GleenFailed(error)
+            }
+        };
+        Ok(happened)
+    }
+
+    /// Writes a part into Gladly. The permit comes first: while it is waited for,
+    /// a human may take over. Then it is stored that the part may be there; what
+    /// the store knows at that moment must clear the call.
+    async fn write(&mut self, index: usize) -> Result<Happened, LetGo> {
+        let precedence = match self.turn.step() {
+            Step::Deliver => Precedence::Reply,
+            _ => self.precedence(),
+        };
+        let account = self.account.clone();
+        let permit = match self.in_time(account.gladly.permit(precedence)).await {
+            None => return Ok(Happened::DeadlinePassed),
+            Some(Err(error)) => return Ok(Happened::Failed(error)),
+            Some(Ok(permit)) => permit,
+        };
+        let now = self.shared.clock.now().at;
+        self.turn.begin_write(index, now);
+        self.save_running(Vec::new()).await?;
+        let Ok(clearance) = self.clear_write(index) else {
+            return Ok(Happened::NotMade);
+        };
+        let written = self.call(permit, clearance, index).await;
+        Ok(written.map_or_else(Happened::Failed, Happened::Written))
+    }
+
+    /// The one place where a write is cleared.
+    fn clear_write(&self, index: usize) -> Result<Clearance, ()> {
+        let now = self.shared.clock.now();
+        let target = self.target();
+        let kind = self.turn.part(index).map(|part| part.kind);
+        let (moved, unseen) = (self.turn.has_moved(), self.turn.is_moving_unseen());
+        let facts = &self.standing.known.facts;
+        match kind {
+            Some(PartKind::Note) if moved => facts.clear_note_after_move(&target, now).ok_or(()),
+            Some(PartKind::Move) if unseen => facts
+                .clear_move_unseen(&target, &self.account.bot, now)
+                .ok_or(()),
+            _ => self.clear(),
+        }
+    }
+
+    fn clear(&self) -> Result<Clearance, ()> {
+        let (target, since) = (self.target(), self.turn.since());
+        let now = self.shared.clock.now();
+        let facts = &self.standing.known.facts;
+        facts
+            .clear(&target, &self.account.bot, since, now)
+            .map_err(drop)
+    }
+
+    async fn call(
+        &self,
+        permit: Permit,
+        clearance: Clearance,
+        index: usize,
+    ) -> Result<Option<ItemId>, GladlyError> {
+        let account = self.account.clone();
+        let gladly = &account.gladly;
+        let reply_to = self.turn.reply_to();
+        let leave_out = self.turn.leaves_agent_out();
+        let Some(part) = self.turn.part(index).cloned() else {
+            return Err(GladlyError::Stale { operation: "write" });
+        };
+        match part.kind {
+            PartKind::Reply | PartKind::Message => {
+                let Some((item_id, channel)) = reply_to else {
+                    return Err(GladlyError::Stale { operation: "reply" });
+                };
+                let words = part.words();
+                let content = ReplyContent {
+                    channel,
+                    part: &words,
+                };
+                gladly.reply(permit, clearance, &item_id, content).await
+            }
+            PartKind::Note => gladly.note(permit, clearance, &part.body).await,
+            PartKind::Topic => match TopicId::parse(&part.body) {
+                Ok(topic) => gladly
+                    .add_topic(permit, clearance, &topic)
+                    .await
+                    .map(|()| None),
+                Err(_) => Err(GladlyError::Stale {
+                    operation: "add_topic",
+                }),
+            },
+            PartKind::Move => gladly
+                .assign(permit, clearance, &account.handoff_inbox_id, !leave_out)
+                .await
+                .map(|()| None),
+        }
+    }
+
+    async fn merge(&mut self, into: ConversationId) -> Result<Happened, LetGo> {
+        tracing::info!(%into, "the conversation was merged into another");
+        self.save_running(vec![Learnt::Merged(into)]).await?;
+        Ok(Happened::Merged)
+    }
+
+    async fn put_off(mut self, until: jiff::Timestamp, why: &str) {
+        let now = self.shared.clock.now().at;
+        let in_ms = u64::try_from(time_until(until, now).as_millis()).unwrap_or(u64::MAX);
+        let (step, failures) = (self.turn.step().as_str(), self.turn.failures());
+        tracing::warn!(step, why, failures, in_ms, "the turn waits");
+        let state = Some(self.turn.to_store());
+        // Whoever could not be told any more finds the turn as it was.
+        let _: Result<(), LetGo> = self
+            .save(Vec::new(), Progress::PutOff { state, until })
+            .await;
+    }
+
+    async fn end(mut self, outcome: Outcome) {
+        let progress = self.turn.ended(outcome.clone());
+        let counts = progress != Progress::Forgotten;
+        if self.save(Vec::new(), progress).await.is_ok() && counts {
+            let now = self.shared.clock.now().at;
+            let took = time_until(now, self.turn.received_at());
+            self.shared
+                .metrics
+                .turn(&self.account.name, &outcome, took);
+            log_end(&outcome, took);
+        }
+    }
+
+    async fn save_running(&mut self, learnt: Vec<Learnt>) -> Result<(), LetGo> {
+        let (state, words) = self.turn.to_store();
+        self.save(learnt, Progress::Running { state, words }).await
+    }
+
+    /// Stores where the turn is, for as long as it takes, and learns what is
+    /// known of the conversation then.
+    async fn save(&mut self, more: Vec<Learnt>, progress: Progress) -> Result<(), LetGo> {
+        let mut learnt = self.turn.take_learnt();
+        learnt.extend(more);
+        loop {
+            let turn = &self.turn;
+            let (turn_id, conversation_id) = (turn.id(), turn.conversation_id().clone());
+            let save = Save {
+                turn_id,
+                account: self.account.name.clone(),
+                conversation_id,
+                bot: self.account.bot.clone(),
+                runner: self.shared.runner,
+                now: self.shared.clock.now(),
+                learnt: learnt.clone(),
+                progress: progress.clone(),
+            };
+            match self.shared.store.save(save).await {
+                Ok(standing) => {
+                    self.revision = standing.known.facts.revision();
+                    self.standing = standing;
+                    return Ok(());
+                }
+                Err(StoreError::NotRunning) => {
+                    tracing::warn!("the turn is run elsewhere now; whoever has it goes on");
+                    return Err(LetGo);
+                }
+                Err(error) => {
+                    tracing::error!(%error, "the turn's progress could not be stored; trying again");
+                }
+            }
+            let pause = tokio::time::sleep(STORE_AGAIN_AFTER);
+            if self.let_go.run_until_cancelled(pause).await.is_none() {
+                return Err(LetGo);
+            }
+        }
+    }
+
+    fn gleen_answered(&self) {
+        if self.breaker().succeed() {
+            self.shared.metrics.breaker(&self.account.name, false);
+            tracing::info!("Gleen answers again: the breaker is closed");
+        }
+    }
+
+    fn gleen_failed(&self, error: &GleenError) {
+        if matches!(
+            error,
+            GleenError::NotTaken {
+                throttled: true,
+                ..
+            } | GleenError::MaybeUnknownThread(_)
+        ) {
+            return;
+        }
+        if self.breaker().fail(Instant::now()) {
+            self.shared.metrics.breaker(&self.account.name, true);
+            tracing::error!(%error, "Gleen failed too often in a row: the breaker is open and humans get the conversations");
+        }
+    }
+
+    fn breaker(&self) -> MutexGuard<'_, Breaker> {
+        self.account
+            .breaker
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How a turn that panicked is stored: as it was, to be tried again.
+pub(super) fn after_panic(now: jiff::Timestamp) -> Progress {
+    Progress::PutOff {
+        state: None,
+        until: later(now, STORE_AGAIN_AFTER),
+    }
+}
+
+fn log_end(outcome: &Outcome, took: Duration) {
+    let (word, reason) = (outcome.as_str(), outcome.reason().unwrap_or_default());
+    let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    if matches!(outcome, Outcome::Dead(_)) {
+        tracing::error!(
+            outcome = word,
+            reason,
+            took_ms,
+            "the turn is a dead letter: a person must look"
+        );
+    } else {
+        tracing::info!(outcome = word, reason, took_ms, "the turn ended");
+    }
+}

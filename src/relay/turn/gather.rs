@@ -1,0 +1,244 @@
+//! Gather: find out whose the conversation is, then read the messages. What a
+//! human holds is not even read.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{Action, Context, Purpose, Step, Turn};
+use crate::clock::{later, time_until};
+use crate::conversation::{Whose, Written};
+use crate::gladly::{GladlyError, Item, Listed};
+use crate::id::ConversationId;
+use crate::outcome::{Outcome, SkipReason};
+use crate::relay::policy::{Content, Reader, Unanswered, last_unanswered, repetition};
+use crate::store::{Learnt, Message};
+
+/// How long an item is looked for that Gladly says is not there: a webhook may
+/// be faster than Gladly's own database.
+const MAY_APPEAR_FOR: Duration = Duration::from_secs(10);
+
+impl Turn {
+    pub(super) fn gather(&mut self, context: &Context<'_>) -> Action {
+        match self.whose(context) {
+            Whose::Others(reason) => return self.leave(reason),
+            Whose::Unclear => return Action::Look,
+            Whose::Bots => {}
+        }
+        if let Some((_, item)) = &self.stranger {
+            return self.trace(item.conversation_id.clone(), context);
+        }
+        if self.messages.is_empty() {
+            return Action::List(Purpose::Arrival);
+        }
+        let mut missing = self.words.contents.iter().enumerate();
+        let mut missing = missing.by_ref().filter(|(_, content)| content.is_none());
+        match (missing.next(), missing.next()) {
+            (Some(_), Some(_)) if !self.state.listed => Action::List(Purpose::Fetch),
+            (Some((index, _)), _) => Action::Fetch(index),
+            (None, _) => self.all_read(context),
+        }
+    }
+
+    /// Everything is read: what the customer said last counts for what follows.
+    fn all_read(&mut self, context: &Context<'_>) -> Action {
+        let contents = self.contents();
+        let locale = contents.iter().rev().find_map(|content| content.locale.clone());
+        let repetition = repetition(&context.known().repetition, &contents);
+        self.learnt.push(Learnt::Read { repetition, locale });
+        self.state.step = Step::Ask;
+        self.ask(context)
+    }
+
+    pub(super) fn contents(&self) -> Vec<Content> {
+        self.words.contents.iter().flatten().cloned().collect()
+    }
+
+    pub(super) fn fetched(&mut self, index: usize, item: &Item, context: &Context<'_>) {
+        self.succeed();
+        if self.belongs(item, context) {
+            self.read(&[(index, item)], context);
+        } else {
+            self.stranger = Some((index, Box::new(item.clone())));
+            // Its own conversation may have been merged: a look tells.
+            self.state.look_wanted = Some(context.revision);
+        }
+    }
+
+    pub(super) fn fetch_failed(
+        &mut self,
+        index: usize,
+        error: &GladlyError,
+        context: &Context<'_>,
+    ) {
+        match error {
+            // Gladly knows the item but won't show it.
+            GladlyError::Refused { .. } => self.set_content(index, Content::unreadable()),
+            GladlyError::NotFound { .. } | GladlyError::Moved { .. } => {
+                let since = self.state.failing_since.unwrap_or(context.now.at);
+                if time_until(context.now.at, since) >= MAY_APPEAR_FOR {
+                    self.succeed();
+                    self.set_content(index, Content::unreadable());
+                } else {
+                    self.fail(None, &error.to_string(), context);
+                }
+            }
+            error => {
+                self.wait_out(error, context);
+            }
+        }
+    }
+
+    /// Whether Gladly says that the item is of the turn's conversation.
+    fn belongs(&self, item: &Item, context: &Context<'_>) -> bool {
+        let of = item.conversation_id.as_ref();
+        of == Some(&self.conversation_id) || of == Some(self.target(context.standing))
+    }
+
+    /// An item that seems to be of another conversation: a merge may explain it.
+    fn trace(&mut self, of: Option<ConversationId>, context: &Context<'_>) -> Action {
+        let facts = &context.known().facts;
+        let wanted = self.state.look_wanted;
+        if wanted.is_some_and(|since| !facts.looked_since(since, context.now)) {
+            return Action::Look;
+        }
+        match (self.stranger.take(), of) {
+            (Some((index, item)), _) if self.belongs(&item, context) => {
+                self.read(&[(index, &item)], context);
+                self.gather(context)
+            }
+            (Some((index, item)), Some(of)) => {
+                self.stranger = Some((index, item));
+                Action::Trace(of)
+            }
+            (Some((index, _)), None) => {
+                self.drop_stranger(index);
+                self.decide(context)
+            }
+            (None, _) => self.gather(context),
+        }
+    }
+
+    /// The other conversation is one of its own, or was merged into `into`.
+    pub(super) fn traced(
+        &mut self,
+        _of: &ConversationId,
+        into: Option<&ConversationId>,
+        context: &Context<'_>,
+    ) {
+        let Some((index, item)) = self.stranger.take() else {
+            return;
+        };
+        if into == Some(self.target(context.standing)) {
+            self.read(&[(index, &item)], context);
+        } else {
+            self.drop_stranger(index);
+        }
+    }
+
+    pub(super) fn trace_failed(
+        &mut self,
+        of: &ConversationId,
+        error: GladlyError,
+        context: &Context<'_>,
+    ) {
+        match error {
+            GladlyError::Moved { to, .. } => self.traced(of, Some(&to), context),
+            GladlyError::NotFound { .. } | GladlyError::Refused { .. } => {
+                self.traced(of, None, context);
+            }
+            error => {
+                self.wait_out(&error, context);
+            }
+        }
+    }
+
+    /// It is not read on, not asked, not answered; a person must look.
+    fn drop_stranger(&mut self, index: usize) {
+        const ERROR: &str = "an event named an item that is of another conversation; it was not read";
+        self.messages.remove(index);
+        self.words.contents.remove(index);
+        if self.messages.is_empty() {
+            self.finish(Outcome::Dead(ERROR.to_owned()));
+        } else {
+            self.learnt.push(Learnt::Unusable(ERROR.to_owned()));
+        }
+    }
+
+    pub(super) fn listed(&mut self, purpose: Purpose, listed: &Listed, context: &Context<'_>) {
+        match purpose {
+            Purpose::Search(index) => return self.searched(index, listed, context),
+            Purpose::Fetch => {
+                let found = |message: &Message| {
+                    let mut items = listed.items.iter();
+                    items.find(|item| item.id == message.item_id)
+                };
+                let items: Vec<(usize, &Item)> = self
+                    .messages
+                    .iter()
+                    .enumerate()
+                    .filter(|(index, _)| self.words.contents[*index].is_none())
+                    .filter_map(|(index, message)| Some((index, found(message)?)))
+                    .collect();
+                self.read(&items, context);
+                self.state.listed = true;
+            }
+            Purpose::Arrival => self.take_up(listed, context),
+        }
+        self.succeed();
+    }
+
+    /// The conversation came to the bot: its last unanswered item is taken up.
+    fn take_up(&mut self, listed: &Listed, context: &Context<'_>) {
+        let items = &listed.items;
+        let waits = if listed.complete {
+            last_unanswered(items, context.known())
+        } else {
+            // The latest items are not listed, so nobody can tell what waits.
+            Unanswered::Answered
+        };
+        match waits {
+            Unanswered::Item(index) => {
+                let item = &items[index];
+                let message = self.message_of(item, context.now.at);
+                self.learnt.push(Learnt::TookUp(message.clone()));
+                self.messages = vec![message];
+                self.words.contents = vec![None];
+                self.read(&[(0, item)], context);
+            }
+            Unanswered::Nothing => {
+                self.finish(Outcome::Skipped(SkipReason::NotCustomer));
+            }
+            Unanswered::Answered => {
+                self.finish(Outcome::Skipped(SkipReason::AlreadyAnswered));
+            }
+        }
+    }
+
+    fn message_of(&self, item: &Item, now: Timestamp) -> Message {
+        Message {
+            item_id: item.id.clone(),
+            written: Written {
+                heard: self.began,
+                happened_at: item.happened_at,
+            },
+            received_at: now,
+            deadline_at: later(now, time_until(self.deadline_at, now)),
+        }
+    }
+
+    fn read(&mut self, items: &[(usize, &Item)], context: &Context<'_>) {
+        let salt = format!("{}/{}", self.account, self.conversation_id);
+        let mut reader = Reader::default();
+        for (index, item) in items {
+            let content = reader.read(context.policy, item, &salt);
+            self.set_content(*index, content);
+        }
+    }
+
+    fn set_content(&mut self, index: usize, content: Content) {
+        if let Some(place) = self.words.contents.get_mut(index) {
+            *place = Some(content);
+        }
+    }
+}

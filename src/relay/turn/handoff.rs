@@ -1,0 +1,240 @@
+//! Handoff: tell the customer (if configured), tell the agent, move.
+//!
+//! Everything but the move may fail: one try, then the move. A note that is
+//! surely missing afterwards is tried once more. A human who has the
+//! conversation already is left alone.
+
+use super::parts::Progress;
+use super::{Action, Context, Part, PartKind, Purpose, Step, Turn};
+use crate::clock::later;
+use crate::conversation::{Named, Status, Whose};
+use crate::gladly::{GladlyError, Refusal};
+use crate::outcome::{HandoffReason, Outcome, SkipReason};
+use crate::relay::policy::question;
+use crate::store::Learnt;
+use crate::text::{self, NoteFacts};
+
+/// How often a note is tried: before the move, and after it.
+const NOTE_TRIES: u32 = 2;
+/// Refused looks in a row, past the deadline, before a conversation is moved by
+/// what webhooks told of it.
+const BLIND_AFTER: u32 = 3;
+
+impl Turn {
+    /// A human is needed: from now on the turn tells the agent why and moves.
+    pub(super) fn hand_off(
+        &mut self,
+        reason: HandoffReason,
+        detail: Option<&str>,
+        context: &Context<'_>,
+    ) {
+        if self.state.step == Step::HandOff {
+            return;
+        }
+        let begun = self.may_have_answered();
+        let detail = detail.filter(|detail| begun || *detail != super::deliver::HALF);
+        for part in &mut self.state.parts {
+            if !part.is_begun() {
+                part.progress = Progress::Abandoned;
+            }
+        }
+        let parts = self.handoff_parts(reason, detail, context);
+        self.add_parts(parts);
+        self.wait = None;
+        // Tried at once; but what has failed in a row goes on failing.
+        self.state.failures = 0;
+        self.state.reason = Some(reason);
+        self.state.step = Step::HandOff;
+        let seen = context
+            .known()
+            .facts
+            .looked_since(self.since(), context.now);
+        self.state.look_wanted = (!seen).then_some(context.revision);
+    }
+
+    fn handoff_parts(
+        &self,
+        reason: HandoffReason,
+        detail: Option<&str>,
+        context: &Context<'_>,
+    ) -> Vec<Part> {
+        let (policy, contents) = (context.policy, self.contents());
+        let asked = Some(question(policy, &contents)).filter(|asked| !asked.is_empty());
+        let attachments = contents.iter().flat_map(|content| &content.attachments);
+        let attachments: Vec<String> = attachments.cloned().collect();
+        let at = context.wall.strftime("%Y-%m-%d %H:%M UTC").to_string();
+        let note = text::note(&NoteFacts {
+            reason,
+            customer_asked: asked.as_deref(),
+            bot_answer: self.words.answer.as_deref(),
+            attachments: &attachments,
+            detail,
+            at: &at,
+        });
+        let mut parts = Vec::new();
+        // A customer who has read half an answer is told nothing more.
+        let told = policy.handoff_message.as_ref().filter(|_| !self.may_have_answered());
+        if let (Some(message), Some((_, channel))) = (told, self.reply_to()) {
+            // One too long for the channel is left out: the move matters more.
+            let written = text::write_plain(channel, message).unwrap_or_default();
+            let of_text = |part| Part::of_text(PartKind::Message, part);
+            parts.extend(written.into_iter().map(of_text));
+        }
+        parts.push(Part::new(PartKind::Note, note));
+        let topic = policy.handoff_topic_id.iter();
+        parts.extend(topic.map(|topic| Part::new(PartKind::Topic, topic.to_string())));
+        parts.push(Part::new(PartKind::Move, context.handoff_inbox_id.to_string()));
+        parts
+    }
+
+    pub(super) fn go_on_handing_off(&mut self, context: &Context<'_>) -> Action {
+        if self.unsettled(PartKind::Move).is_none() {
+            let moved = self.parts().any(|(_, part)| part.kind == PartKind::Move);
+            if moved {
+                return self.after_move(context);
+            }
+            // A dead letter that an operator retries: its words are gone.
+            let reason = self.reason();
+            self.add_parts(self.handoff_parts(reason, None, context));
+            self.state.look_wanted = Some(context.revision);
+        }
+        self.moving_unseen = self.moves_unseen(context);
+        match self.whose(context) {
+            Whose::Others(_) if self.is_with_humans(context) => return self.found_moved(context),
+            Whose::Others(reason) => return self.leave(reason),
+            Whose::Unclear if self.moving_unseen => return self.write_move(),
+            _ => self.moving_unseen = false,
+        }
+        if let Some(action) = self.obstacle(context) {
+            return action;
+        }
+        for kind in [PartKind::Message, PartKind::Note, PartKind::Topic] {
+            let untried = |index: &usize| self.part_state(*index).tries == 0;
+            if let Some(index) = self.unsettled(kind).filter(untried) {
+                return Action::Write(index);
+            }
+        }
+        self.write_move()
+    }
+
+    /// The conversation is where it was to be moved: by the relay's own call whose
+    /// answer got lost, or by a human.
+    fn found_moved(&mut self, context: &Context<'_>) -> Action {
+        if let Some(index) = self.unsettled(PartKind::Move) {
+            if self.part_state(index).tries > 0 {
+                let inbox_id = context.handoff_inbox_id.clone();
+                self.learnt.push(Learnt::Moved(inbox_id));
+            }
+            self.set_progress(index, Progress::Sent);
+        }
+        self.after_move(context)
+    }
+
+    fn write_move(&mut self) -> Action {
+        match self.unsettled(PartKind::Move) {
+            Some(index) => Action::Write(index),
+            None => self.finish(Outcome::HandedOff(self.reason())),
+        }
+    }
+
+    /// The conversation is with the humans: a note that is missing is tried once
+    /// more, then the turn ends.
+    fn after_move(&mut self, context: &Context<'_>) -> Action {
+        let done = Outcome::HandedOff(self.reason());
+        let Some(index) = self.unsettled(PartKind::Note) else {
+            return self.finish(done);
+        };
+        let note = self.part_state(index);
+        match note.progress {
+            Progress::Unsure(since) => {
+                let settled_at = later(since, context.policy.settle_time);
+                if context.now.at < settled_at {
+                    let why = "the note may still show".to_owned();
+                    let until = settled_at;
+                    return Action::Wait { until, why };
+                }
+                Action::List(Purpose::Search(index))
+            }
+            Progress::Pending if note.tries < NOTE_TRIES => Action::Write(index),
+            _ => self.finish(done),
+        }
+    }
+
+    pub(super) fn reason(&self) -> HandoffReason {
+        self.state.reason.unwrap_or(HandoffReason::BotError)
+    }
+
+    /// Whether the conversation sits in the human inbox already.
+    fn is_with_humans(&self, context: &Context<'_>) -> bool {
+        let facts = &context.known().facts;
+        let open = facts.status() != Some(Status::Closed);
+        let there = facts.holder().is_some_and(|holder| {
+            holder.inbox_id == Named::This(context.handoff_inbox_id.clone())
+        });
+        open && there
+    }
+
+    /// Whether the move is made by what webhooks told.
+    pub const fn is_moving_unseen(&self) -> bool {
+        self.moving_unseen
+    }
+
+    /// Whether to move by what webhooks told, because Gladly refuses every look.
+    fn moves_unseen(&self, context: &Context<'_>) -> bool {
+        let late = self.deadline_passed || context.now.at >= self.deadline_at;
+        late && self.state.refused_looks >= BLIND_AFTER && !self.moves_not_unseen
+    }
+
+    /// Whether the part may be left out.
+    pub(super) fn is_optional(&self, index: usize) -> bool {
+        self.part(index)
+            .is_some_and(|part| !matches!(part.kind, PartKind::Reply | PartKind::Move))
+    }
+
+    /// Whether the move's call is to leave `agentId` out instead of naming nobody.
+    pub const fn leaves_agent_out(&self) -> bool {
+        self.state.leave_agent_out
+    }
+
+    /// Whether the relay has moved the conversation, or found it moved.
+    pub fn has_moved(&self) -> bool {
+        self.state.step == Step::HandOff && self.unsettled(PartKind::Move).is_none()
+    }
+
+    /// A message, note or topic: one try. A note that is surely missing is tried
+    /// again after the move.
+    pub(super) fn optional_failed(&mut self, index: usize, error: &GladlyError) {
+        let refused = matches!(
+            error,
+            GladlyError::Refused { .. } | GladlyError::NotFound { .. } | GladlyError::Moved { .. }
+        );
+        let last = self.part_state(index).tries >= NOTE_TRIES;
+        let is_note = self.part(index).is_some_and(|part| part.kind == PartKind::Note);
+        if refused || last || !is_note {
+            self.set_progress(index, Progress::Abandoned);
+        }
+    }
+
+    pub(super) fn move_failed(&mut self, index: usize, error: GladlyError, context: &Context<'_>) {
+        // Whatever it may have done, the next look shows.
+        self.set_progress(index, Progress::Pending);
+        let refused_agent = matches!(
+            error,
+            GladlyError::Refused {
+                refusal: Refusal::Agent,
+                ..
+            }
+        );
+        if Self::is_closed(&error) {
+            self.leave(SkipReason::Closed);
+        } else if refused_agent && !self.state.leave_agent_out {
+            self.state.leave_agent_out = true;
+        } else {
+            self.state.look_wanted = Some(context.revision);
+            if !self.wait_out(&error, context) {
+                self.state.refused_moves += 1;
+                self.refuse(&error, self.state.refused_moves, context);
+            }
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! A turn out of the store and into it.
+
+use super::parts::{PartState, Progress};
+use super::{Context, State, Step, Turn, Words};
+use crate::id::{AccountName, ConversationId, ItemId, TurnId};
+use crate::outcome::{HandoffReason, Outcome};
+use crate::store::{self, Learnt, Message, StoredTurn};
+use jiff::Timestamp;
+
+impl Turn {
+    /// Takes up a turn where it was stored. One whose words can't be opened any
+    /// more begins anew if nothing of an answer was sent, else it goes to a human.
+    ///
+    /// # Errors
+    /// Says what can't be read.
+    pub fn restore(stored: StoredTurn) -> Result<Self, String> {
+        let read = |text: &str| {
+            serde_json::from_str::<State>(text).map_err(|_| "its state".to_owned())
+        };
+        let state = stored.state.as_deref().map(read).transpose()?;
+        let words = stored.words.as_deref().map(serde_json::from_str);
+        let words: Option<Words> = words.transpose().map_err(|_| "its words".to_owned())?;
+        let mut turn = Self {
+            id: stored.id,
+            account: stored.account,
+            conversation_id: stored.conversation_id,
+            received_at: stored.received_at,
+            deadline_at: stored.deadline_at,
+            messages: stored.messages,
+            began: stored.began,
+            state: state.unwrap_or_default(),
+            words: words.clone().unwrap_or_default(),
+            learnt: Vec::new(),
+            doing: None,
+            wait: None,
+            merge: None,
+            stranger: None,
+            deadline_passed: false,
+            moves_not_unseen: false,
+            moving_unseen: false,
+            end: None,
+        };
+        if words.is_none() || stored.retried {
+            turn.go_on_without_words(stored.retried);
+        }
+        Ok(turn)
+    }
+
+    /// What it has come to and the words in it, for the store.
+    pub fn to_store(&self) -> (String, String) {
+        (self.state_to_store(), to_json(&self.words))
+    }
+
+    /// What it has come to.
+    pub fn state_to_store(&self) -> String {
+        to_json(&self.state)
+    }
+
+    /// What it has learnt since the last call.
+    pub fn take_learnt(&mut self) -> Vec<Learnt> {
+        std::mem::take(&mut self.learnt)
+    }
+
+    /// How it is stored when it ends so. A turn without a message that leaves the
+    /// conversation alone was none.
+    pub fn ended(&self, outcome: Outcome) -> store::Progress {
+        if self.messages.is_empty() && matches!(outcome, Outcome::Skipped(_)) {
+            return store::Progress::Forgotten;
+        }
+        store::Progress::Ended {
+            outcome,
+            may_have_answered: self.may_have_answered(),
+            state: self.state_to_store(),
+        }
+    }
+
+    /// Its id.
+    pub const fn id(&self) -> TurnId {
+        self.id
+    }
+
+    /// Whose it is.
+    pub const fn account(&self) -> &AccountName {
+        &self.account
+    }
+
+    /// The conversation in which it began.
+    pub const fn conversation_id(&self) -> &ConversationId {
+        &self.conversation_id
+    }
+
+    /// When its first message arrived.
+    pub const fn received_at(&self) -> Timestamp {
+        self.received_at
+    }
+
+    /// When its conversation must have an answer or a human.
+    pub const fn deadline_at(&self) -> Timestamp {
+        self.deadline_at
+    }
+
+    /// Where it is, for the log.
+    pub const fn step(&self) -> Step {
+        self.state.step
+    }
+
+    /// How many failures in a row it has seen, for the log.
+    pub const fn failures(&self) -> u32 {
+        self.state.failures
+    }
+
+    /// Its messages.
+    pub fn messages(&self) -> &[Message] {
+        &self.messages
+    }
+
+    /// The item of the message with this index.
+    pub fn item_id(&self, index: usize) -> Option<&ItemId> {
+        self.messages.get(index).map(|message| &message.item_id)
+    }
+
+    /// Notes a call that writes the part with this index: from now on nobody can
+    /// tell whether it is in Gladly. To be stored before the call.
+    pub fn begin_write(&mut self, index: usize, now: Timestamp) {
+        if let Some(part) = self.state.parts.get_mut(index) {
+            part.progress = Progress::Unsure(now);
+            part.tries += 1;
+        }
+    }
+
+    /// Notes that the bot is about to be asked: a crash leaves it uncertain
+    /// whether it was. To be stored before the call.
+    pub fn begin_question(&mut self) {
+        self.state.uncertain_questions += 1;
+    }
+
+    /// After a wait, a crash, or in another process.
+    pub(super) fn resume(&mut self, context: &Context<'_>) {
+        let now = context.now.at;
+        self.state.failing_since = self.state.failing_since.map(|since| since.min(now));
+        for part in &mut self.state.parts {
+            // Another clock may have told when; a part is settled by this one.
+            if let Progress::Unsure(since) = &mut part.progress {
+                *since = (*since).min(now);
+            }
+        }
+        if self.words.contents.len() != self.messages.len() {
+            self.words.contents = vec![None; self.messages.len()];
+            if self.state.step == Step::Ask {
+                self.state.step = Step::Gather;
+            }
+        }
+    }
+
+    fn go_on_without_words(&mut self, retried: bool) {
+        let begun = self.state.parts.iter().any(PartState::is_begun);
+        let handing_off = self.state.step == Step::HandOff;
+        if !(retried || begun || handing_off) {
+            self.state = State::default();
+            return;
+        }
+        self.state.step = Step::HandOff;
+        let reason = self.state.reason.unwrap_or(HandoffReason::ReplyRejected);
+        self.state.reason = Some(reason);
+        self.state.failures = 0;
+        self.state.failing_since = None;
+        self.state.refused_looks = 0;
+        self.state.refused_moves = 0;
+        // Their words are gone, and with them what could be looked for.
+        self.state.parts.clear();
+        self.words.parts.clear();
+    }
+}
+
+fn to_json(value: &impl serde::Serialize) -> String {
+    // Strings and numbers in structs: nothing in them can fail to be written.
+    serde_json::to_string(value).unwrap_or_default()
+}

@@ -1,0 +1,1 @@
+//! The turn, in tables.

@@ -1,0 +1,218 @@
+//! What the cases are run on, and short ways to say what they need.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tempfile::TempDir;
+
+use crate::clock::{Moment, later};
+use crate::conversation::{Bot, Holder, Look, Named, Status, Written};
+use crate::id::{AccountName, AgentId, ConversationId, EventId, InboxId, ItemId};
+use crate::outcome::Outcome;
+use crate::store::{
+    Change, ClaimRequest, DeadLetterId, Delivery, Learnt, Memory, Operations, Progress,
+    RetryRequest, Runner, Save, Sqlite, Store, StoredTurn,
+};
+
+/// The account's answer deadline, in seconds.
+pub(in crate::store) const DEADLINE: u64 = 180;
+
+/// What every back end is.
+pub(in crate::store) trait Both: Store + Operations {}
+
+impl<T: Store + Operations> Both for T {}
+
+/// A store that can be started anew.
+pub(in crate::store) enum Bench {
+    Memory(Memory),
+    Sqlite(Sqlite, TempDir),
+}
+
+impl Bench {
+    pub(in crate::store) fn memory() -> Self {
+        Self::Memory(Memory::new())
+    }
+
+    pub(in crate::store) async fn sqlite() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Sqlite::open(&folder.path().join("store.db")).await;
+        Self::Sqlite(store.unwrap(), folder)
+    }
+
+    pub(in crate::store) fn store(&self) -> &dyn Both {
+        match self {
+            Self::Memory(memory) => memory,
+            Self::Sqlite(sqlite, _) => sqlite,
+        }
+    }
+
+    /// As after a kill: what ran goes on running for nobody.
+    pub(in crate::store) async fn restart(&mut self) {
+        match self {
+            Self::Memory(memory) => memory.restart(),
+            Self::Sqlite(sqlite, folder) => {
+                sqlite.close().await;
+                *sqlite = Sqlite::open(&folder.path().join("store.db")).await.unwrap();
+            }
+        }
+    }
+
+    /// Claims the one turn that is due.
+    pub(in crate::store) async fn claim_one(&self, runner: u32, second: u64) -> StoredTurn {
+        let claimed = self.store().claim(claim(runner, second, 10)).await.unwrap();
+        let mut turns = claimed.turns;
+        assert_eq!(turns.len(), 1, "{turns:?}");
+        turns.remove(0).0
+    }
+}
+
+/// Seconds after the beginning of 2026.
+pub(in crate::store) fn at(second: u64) -> Timestamp {
+    let start = Timestamp::from_second(1_767_225_600).unwrap();
+    later(start, Duration::from_secs(second))
+}
+
+pub(in crate::store) fn moment(second: u64) -> Moment {
+    Moment {
+        clock: 7,
+        at: at(second),
+    }
+}
+
+pub(in crate::store) fn account() -> AccountName {
+    AccountName::new("acme")
+}
+
+pub(in crate::store) fn id(id: &str) -> ConversationId {
+    ConversationId::parse(id).unwrap()
+}
+
+pub(in crate::store) fn item(id: &str) -> ItemId {
+    ItemId::parse(id).unwrap()
+}
+
+pub(in crate::store) fn bot() -> Bot {
+    Bot {
+        ai_inbox_id: InboxId::parse("ai").unwrap(),
+        agent_id: AgentId::parse("bot").unwrap(),
+    }
+}
+
+pub(in crate::store) fn the_bots() -> Holder {
+    Holder::inbox(bot().ai_inbox_id)
+}
+
+pub(in crate::store) fn human() -> Holder {
+    Holder {
+        agent_id: Named::This(AgentId::parse("human").unwrap()),
+        ..the_bots()
+    }
+}
+
+pub(in crate::store) fn look(base: u64, holder: Holder, second: u64) -> Look {
+    Look {
+        base,
+        holder,
+        status: Status::Open,
+        at: moment(second),
+    }
+}
+
+pub(in crate::store) fn written(heard: u64, second: u64) -> Written {
+    Written {
+        heard,
+        happened_at: Some(at(second)),
+    }
+}
+
+pub(in crate::store) fn delivery(event: &str, second: u64, change: Change) -> Delivery {
+    Delivery {
+        account: account(),
+        bot: bot(),
+        event_id: EventId(event.to_owned()),
+        event_type: "TEST",
+        happened_at: Some(at(second)),
+        received: moment(second),
+        answer_deadline: Duration::from_secs(DEADLINE),
+        change,
+    }
+}
+
+pub(in crate::store) fn message(
+    event: &str,
+    conversation: &str,
+    item_id: &str,
+    second: u64,
+) -> Delivery {
+    let change = Change::Message {
+        conversation_id: id(conversation),
+        item_id: item(item_id),
+        context: None,
+    };
+    delivery(event, second, change)
+}
+
+pub(in crate::store) fn merge(
+    event: &str,
+    source: &str,
+    destination: &str,
+    second: u64,
+) -> Delivery {
+    let change = Change::Merge {
+        source: id(source),
+        destination: id(destination),
+    };
+    delivery(event, second, change)
+}
+
+pub(in crate::store) fn claim(runner: u32, second: u64, limit: usize) -> ClaimRequest {
+    ClaimRequest {
+        account: account(),
+        runner: Runner(runner),
+        limit,
+        now: moment(second),
+        answer_deadline: Duration::from_secs(DEADLINE),
+    }
+}
+
+pub(in crate::store) fn retry(id: DeadLetterId, second: u64) -> RetryRequest {
+    RetryRequest {
+        id,
+        now: moment(second),
+        answer_deadline: Duration::from_secs(DEADLINE),
+    }
+}
+
+pub(in crate::store) fn save(
+    turn: &StoredTurn,
+    runner: u32,
+    second: u64,
+    learnt: Vec<Learnt>,
+    progress: Progress,
+) -> Save {
+    Save {
+        turn_id: turn.id,
+        account: turn.account.clone(),
+        conversation_id: turn.conversation_id.clone(),
+        bot: bot(),
+        runner: Runner(runner),
+        now: moment(second),
+        learnt,
+        progress,
+    }
+}
+
+pub(in crate::store) fn running(state: &str) -> Progress {
+    Progress::Running {
+        state: state.to_owned(),
+        words: format!("words of {state}"),
+    }
+}
+
+pub(in crate::store) fn ended(outcome: Outcome) -> Progress {
+    Progress::Ended {
+        outcome,
+        may_have_answered: false,
+        state: "last".to_owned(),
+    }
+}

@@ -1,0 +1,238 @@
+//! Both back ends are given the same random commands and must give the same
+//! answers.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::bench::{
+    Bench, at, claim, delivery, ended, human, id, item, look, merge, message, retry, running, save,
+    the_bots, written,
+};
+use crate::conversation::Status;
+use crate::id::ThreadId;
+use crate::outcome::{HandoffReason, Outcome, SkipReason};
+use crate::store::{
+    Change, Claimed, DeadLetterId, Delivery, Learnt, Message, Progress, Recorded,
+    StoreError, StoredTurn,
+};
+
+#[derive(Debug, Clone)]
+enum Step {
+    Record(u8, Told),
+    Claim(u8),
+    Save(u8, u8, End),
+    Retry(i64),
+    Drop(i64),
+    Purge(u8),
+    Restart,
+}
+
+#[derive(Debug, Clone)]
+enum Told {
+    Message(u8, u8),
+    Bots(u8),
+    Human(u8),
+    Closed(u8),
+    Merge(u8, u8),
+    Unusable,
+}
+
+#[derive(Debug, Clone)]
+enum End {
+    Running,
+    PutOff(u8, bool),
+    Replied,
+    HandedOff,
+    Skipped,
+    Dead(bool),
+    Forgotten,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let told = prop_oneof![
+        6 => (0..4u8, 0..12u8).prop_map(|(c, i)| Told::Message(c, i)),
+        1 => (0..4u8).prop_map(Told::Bots),
+        1 => (0..4u8).prop_map(Told::Human),
+        1 => (0..4u8).prop_map(Told::Closed),
+        1 => (0..4u8, 0..4u8).prop_map(|(s, d)| Told::Merge(s, d)),
+        1 => Just(Told::Unusable),
+    ];
+    let end = prop_oneof![
+        3 => Just(End::Running),
+        2 => (0..40u8, any::<bool>()).prop_map(|(s, w)| End::PutOff(s, w)),
+        2 => Just(End::Replied),
+        1 => Just(End::HandedOff),
+        1 => Just(End::Skipped),
+        2 => any::<bool>().prop_map(End::Dead),
+        1 => Just(End::Forgotten),
+    ];
+    prop_oneof![
+        8 => (0..40u8, told).prop_map(|(e, t)| Step::Record(e, t)),
+        5 => (0..4u8).prop_map(Step::Claim),
+        8 => (any::<u8>(), 0..8u8, end).prop_map(|(t, l, e)| Step::Save(t, l, e)),
+        1 => (1..6i64).prop_map(Step::Retry),
+        1 => (1..6i64).prop_map(Step::Drop),
+        1 => (0..60u8).prop_map(Step::Purge),
+        1 => Just(Step::Restart),
+    ]
+}
+
+/// Both back ends, and what was claimed of them.
+struct Pair {
+    memory: Bench,
+    sqlite: Bench,
+    turns: Vec<StoredTurn>,
+    runner: u32,
+    second: u64,
+}
+
+impl Pair {
+    async fn step(&mut self, step: Step) {
+        self.second += 3;
+        let second = self.second;
+        match step {
+            Step::Record(event, told) => self.record(event, &told).await,
+            Step::Claim(limit) => self.claim(limit.into()).await,
+            Step::Save(which, learnt, end) => self.save(which, learnt, &end).await,
+            Step::Retry(letter) => {
+                let request = retry(DeadLetterId(letter), second);
+                let one = self.memory.store().retry_dead_letter(request).await.unwrap();
+                let other = self.sqlite.store().retry_dead_letter(request).await.unwrap();
+                assert_eq!(one, other);
+            }
+            Step::Drop(letter) => {
+                let letter = DeadLetterId(letter);
+                let one = self.memory.store().drop_dead_letter(letter).await.unwrap();
+                let other = self.sqlite.store().drop_dead_letter(letter).await.unwrap();
+                assert_eq!(one, other);
+            }
+            Step::Purge(age) => {
+                let before = at(second.saturating_sub(age.into()));
+                self.memory.store().purge(before).await.unwrap();
+                self.sqlite.store().purge(before).await.unwrap();
+            }
+            Step::Restart => {
+                self.runner += 1;
+                self.memory.restart().await;
+                self.sqlite.restart().await;
+            }
+        }
+        self.compare().await;
+    }
+
+    async fn record(&self, event: u8, told: &Told) {
+        let conversation = |number: &u8| format!("c{number}");
+        let change = match told {
+            Told::Message(c, i) => {
+                let Delivery { change, .. } =
+                    message("", &conversation(c), &format!("i{i}"), self.second);
+                change
+            }
+            Told::Bots(c) => Change::Holder(id(&conversation(c)), Some(the_bots())),
+            Told::Human(c) => Change::Holder(id(&conversation(c)), Some(human())),
+            Told::Closed(c) => Change::Status(id(&conversation(c)), Status::Closed),
+            Told::Merge(s, d) => merge("", &conversation(s), &conversation(d), 0).change,
+            Told::Unusable => Change::Unusable("no id".to_owned()),
+        };
+        let mut delivery = delivery(&format!("e{event}"), self.second, change);
+        delivery.happened_at = Some(at(self.second.saturating_sub(u64::from(event) % 7)));
+        let one: Result<Recorded, _> = self.memory.store().record(delivery.clone()).await;
+        let other = self.sqlite.store().record(delivery).await;
+        assert_eq!(one.unwrap(), other.unwrap());
+    }
+
+    async fn claim(&mut self, limit: usize) {
+        let request = claim(self.runner, self.second, limit);
+        let one: Claimed = self.memory.store().claim(request.clone()).await.unwrap();
+        let other = self.sqlite.store().claim(request).await.unwrap();
+        assert_eq!(one.next_due_at, other.next_due_at);
+        assert_eq!(one.turns, other.turns);
+        let turns = one.turns.into_iter().map(|(turn, _)| turn);
+        self.turns.extend(turns);
+    }
+
+    async fn save(&self, which: u8, learnt: u8, end: &End) {
+        let latest = self.turns.iter().rev().take(4).collect::<Vec<_>>();
+        let Some(turn) = latest.get(usize::from(which) % latest.len().max(1)) else {
+            return;
+        };
+        let request = save(turn, self.runner, self.second, self.learnt(learnt, turn), self.progress(end));
+        let one = self.memory.store().save(request.clone()).await;
+        let other = self.sqlite.store().save(request).await;
+        match (one, other) {
+            (Ok(one), Ok(other)) => assert_eq!(one, other),
+            (Err(StoreError::NotRunning), Err(StoreError::NotRunning)) => {}
+            (one, other) => panic!("{one:?} and {other:?}"),
+        }
+    }
+
+    fn learnt(&self, kind: u8, turn: &StoredTurn) -> Vec<Learnt> {
+        match kind {
+            0 => vec![Learnt::Looked(look(turn.began, the_bots(), self.second))],
+            1 => vec![Learnt::Looked(look(turn.began, human(), self.second))],
+            2 => vec![Learnt::Merged(id("c3"))],
+            3 => vec![
+                Learnt::Thread(ThreadId("t".to_owned()), written(turn.began, self.second)),
+                Learnt::Wrote(item("own")),
+            ],
+            4 => vec![Learnt::TookUp(Message {
+                item_id: item("i3"),
+                written: written(turn.began, self.second),
+                received_at: at(self.second),
+                deadline_at: at(self.second + 9),
+            })],
+            5 => vec![Learnt::Settled(vec![item("i1")]), Learnt::Unusable("odd".to_owned())],
+            _ => vec![],
+        }
+    }
+
+    fn progress(&self, end: &End) -> Progress {
+        let state = || ("s".to_owned(), "w".to_owned());
+        match end {
+            End::Running => running(&self.second.to_string()),
+            End::PutOff(seconds, words) => Progress::PutOff {
+                state: words.then(state),
+                until: at(self.second + u64::from(*seconds)),
+            },
+            End::Replied => ended(Outcome::Replied),
+            End::HandedOff => ended(Outcome::HandedOff(HandoffReason::Deadline)),
+            End::Skipped => ended(Outcome::Skipped(SkipReason::HumanAssigned)),
+            End::Forgotten => Progress::Forgotten,
+            End::Dead(may_have_answered) => Progress::Ended {
+                outcome: Outcome::Dead("it broke".to_owned()),
+                may_have_answered: *may_have_answered,
+                state: "last".to_owned(),
+            },
+        }
+    }
+
+    async fn compare(&self) {
+        let (memory, sqlite) = (self.memory.store(), self.sqlite.store());
+        let now = at(self.second);
+        assert_eq!(memory.backlog(now).await.unwrap(), sqlite.backlog(now).await.unwrap());
+        assert_eq!(memory.dead_letters().await.unwrap(), sqlite.dead_letters().await.unwrap());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn both_answer_alike(steps in prop::collection::vec(step(), 1..60)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let mut pair = Pair {
+                memory: Bench::memory(),
+                sqlite: Bench::sqlite().await,
+                turns: Vec::new(),
+                runner: 1,
+                second: 0,
+            };
+            for step in steps {
+                pair.step(step).await;
+            }
+        });
+        runtime.shutdown_timeout(Duration::from_secs(1));
+    }
+}

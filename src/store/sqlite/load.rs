@@ -1,0 +1,232 @@
+//! Loading what a command needs. Rows that can't be read stop nothing: a turn
+//! is handed on as unreadable, a conversation is rebuilt.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::rows;
+use crate::id::{AccountName, ConversationId, EventId, ItemId, TurnId};
+use crate::store::picture::{Conversation, Key, MOST_MERGES, Needs, Picture};
+use crate::store::seal::Keys;
+use crate::store::{Arrival, ClaimRequest, DeadLetterId, Lane, LaneTurn, Run, StoreError};
+
+/// The account's lanes, the first to be claimed first.
+pub(super) const DUE: &str = "SELECT conversation_id, due_at FROM conversations
+    WHERE account = ?1 AND due_at IS NOT NULL ORDER BY due_at, conversation_id LIMIT ?2";
+
+/// The unfinished turns of a conversation and of those merged into it.
+pub(super) const UNFINISHED: &str = "WITH RECURSIVE gone (id) AS (
+        SELECT ?2 UNION
+        SELECT c.conversation_id FROM gone JOIN conversations c
+        ON c.account = ?1 AND c.merged_into = gone.id AND c.merged_into IS NOT NULL)
+    SELECT t.id, t.received_at FROM gone JOIN turns t
+    ON t.account = ?1 AND t.conversation_id = gone.id
+    WHERE (t.outcome IS NULL OR t.outcome = 'dead') AND t.outcome IS NULL ORDER BY t.id";
+
+/// Where to load from.
+pub(super) struct Loader<'a> {
+    pub(super) connection: &'a Connection,
+    /// None beside a relay that runs: words are not its business.
+    pub(super) keys: Option<&'a Keys>,
+    pub(super) forgotten_until: &'a HashMap<AccountName, Timestamp>,
+}
+
+impl Loader<'_> {
+    /// Loads what `needs` asks for.
+    pub(super) fn picture(&self, needs: &Needs, next_turn_id: i64) -> Result<Picture, StoreError> {
+        let mut picture = Picture {
+            next_turn_id,
+            ..Picture::default()
+        };
+        for (account, event_id) in &needs.events {
+            self.event(account, event_id, &mut picture)?;
+        }
+        for (account, item_id) in &needs.items {
+            self.item(account, item_id, &mut picture)?;
+        }
+        for key in &needs.conversations {
+            self.conversation(key, &mut picture)?;
+        }
+        if let Some(request) = &needs.due {
+            self.due(request, &mut picture)?;
+        }
+        if let Some(id) = needs.dead_letter {
+            self.dead_letter(id, &mut picture)?;
+        }
+        Ok(picture)
+    }
+
+    fn event(
+        &self,
+        account: &AccountName,
+        event_id: &EventId,
+        picture: &mut Picture,
+    ) -> Result<(), StoreError> {
+        if let Some(until) = self.forgotten_until.get(account) {
+            picture.forgotten_until.insert(account.clone(), *until);
+        }
+        let sql = "SELECT 1 FROM events WHERE account = ? AND event_id = ?";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        if statement.exists(params![account.as_str(), event_id.0])? {
+            picture.events.insert((account.clone(), event_id.clone()));
+        }
+        Ok(())
+    }
+
+    fn item(
+        &self,
+        account: &AccountName,
+        item_id: &ItemId,
+        picture: &mut Picture,
+    ) -> Result<(), StoreError> {
+        let sql = "SELECT 1 FROM items WHERE account = ? AND item_id = ?";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        if statement.exists(params![account.as_str(), item_id.as_str()])? {
+            picture.items.insert((account.clone(), item_id.clone()));
+        }
+        Ok(())
+    }
+
+    /// A conversation and those that it was merged into.
+    fn conversation(&self, key: &Key, picture: &mut Picture) -> Result<(), StoreError> {
+        let mut key = key.clone();
+        for _ in 0..=MOST_MERGES {
+            if picture.conversations.contains_key(&key) {
+                break;
+            }
+            let conversation = match rows::conversation(self.connection, &key)? {
+                None => break,
+                Some(Ok(conversation)) => conversation,
+                Some(Err(unreadable)) => {
+                    tracing::error!(
+                        account = %key.0, conversation_id = %key.1, error = unreadable.0,
+                        "a conversation's row can't be read; it is rebuilt from its turns"
+                    );
+                    self.rebuild(&key)?
+                }
+            };
+            let into = conversation.merged_into.clone();
+            picture.conversations.insert(key.clone(), conversation);
+            match into {
+                Some(into) => key.1 = into,
+                None => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// The conversations that are due, and the turns that may go on in them.
+    fn due(&self, request: &ClaimRequest, picture: &mut Picture) -> Result<(), StoreError> {
+        let mut statement = self.connection.prepare_cached(DUE)?;
+        let most = i64::try_from(request.limit.saturating_add(1)).unwrap_or(i64::MAX);
+        let mut found = statement.query(params![request.account.as_str(), most])?;
+        let now = request.now.at.as_millisecond();
+        let mut due = Vec::new();
+        while let Some(row) = found.next()? {
+            let due_at: i64 = row.get(1)?;
+            if due_at > now || due.len() >= request.limit {
+                picture.next_due_at = Some(rows::time(due_at)?);
+                break;
+            }
+            let text = row.get_ref(0)?;
+            let text = text.as_str().map_err(rusqlite::Error::from)?;
+            let id = ConversationId::parse(text)
+                .map_err(|error| StoreError::Unavailable(error.to_string()))?;
+            due.push((request.account.clone(), id));
+        }
+        for key in due {
+            self.conversation(&key, picture)?;
+            let lane = picture.conversations.get(&key).map(|found| &found.lane);
+            for id in lane.map_or_else(Vec::new, |lane| lane.claimable(request.runner)) {
+                self.turn(id, picture)?;
+            }
+            picture.due.push(key);
+        }
+        Ok(())
+    }
+
+    /// A turn, and the conversation in which it began.
+    fn turn(&self, id: TurnId, picture: &mut Picture) -> Result<(), StoreError> {
+        if let Some(turn) = rows::turn(self.connection, self.keys, id)? {
+            if let Ok(turn) = &turn {
+                let key = (turn.account.clone(), turn.conversation_id.clone());
+                self.conversation(&key, picture)?;
+            }
+            picture.turns.insert(id, turn);
+        }
+        Ok(())
+    }
+
+    fn dead_letter(&self, id: DeadLetterId, picture: &mut Picture) -> Result<(), StoreError> {
+        let sql = format!("{} WHERE id = ?", rows::DEAD_LETTER);
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let letter = statement.query_row([id.0], rows::dead_letter).optional()?;
+        let Some(letter) = letter else { return Ok(()) };
+        if let Some(conversation_id) = &letter.conversation_id {
+            self.conversation(&(letter.account.clone(), conversation_id.clone()), picture)?;
+        }
+        if let Some(turn_id) = letter.turn_id {
+            self.turn(turn_id, picture)?;
+        }
+        picture.dead_letter = Some(letter);
+        Ok(())
+    }
+
+    /// What the columns and the turns still say of a conversation whose value
+    /// can't be read: its unfinished turns go on, and for the messages that
+    /// waited it counts as having come to the bot, so that they are looked for.
+    fn rebuild(&self, key: &Key) -> Result<Conversation, StoreError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT merged_into, waiting_since, backlog, touched_at FROM conversations
+             WHERE account = ?1 AND conversation_id = ?2",
+        )?;
+        let (merged_into, since, backlog, touched_at) = statement.query_row(
+            params![key.0.as_str(), key.1.as_str()],
+            |row| {
+                let merged_into = rows::conversation_id(row.get_ref(0)?);
+                let since: Option<i64> = row.get(1)?;
+                Ok((merged_into, since, row.get::<_, i64>(2)?, row.get(3)?))
+            },
+        )?;
+        let mut lane = Lane::default();
+        if merged_into.is_none() {
+            lane.turns = self.unfinished(key)?;
+            let turns = i64::try_from(lane.turns.len()).unwrap_or(i64::MAX);
+            let waited = since.filter(|_| turns == 0 || backlog > turns);
+            lane.arrival = waited.map(rows::time).transpose()?.map(|since| Arrival {
+                heard: 0,
+                received_at: since,
+                // Not known any more: whoever claims it gives it the usual time.
+                deadline_at: Timestamp::MAX,
+            });
+        }
+        let conversation = Conversation {
+            lane,
+            merged_into,
+            ..Conversation::default()
+        };
+        let due_at = conversation.lane.waiting_since();
+        let touched_at = rows::time(touched_at)?;
+        rows::put_conversation(self.connection, key, &conversation, due_at, touched_at)?;
+        Ok(conversation)
+    }
+
+    /// The unfinished turns of a conversation and of those merged into it; due
+    /// at once.
+    fn unfinished(&self, key: &Key) -> Result<Vec<LaneTurn>, StoreError> {
+        let mut statement = self.connection.prepare_cached(UNFINISHED)?;
+        let mut found = statement.query(params![key.0.as_str(), key.1.as_str()])?;
+        let mut turns = Vec::new();
+        while let Some(row) = found.next()? {
+            let received_at = rows::time(row.get(1)?).unwrap_or(Timestamp::UNIX_EPOCH);
+            turns.push(LaneTurn {
+                id: TurnId(row.get(0)?),
+                received_at,
+                run: Run::Until(received_at),
+            });
+        }
+        Ok(turns)
+    }
+}

@@ -1,0 +1,85 @@
+//! The file or its log is deleted, replaced or cut short while it is open.
+
+use std::fs;
+
+use rusqlite::Connection;
+
+use super::Folder;
+use crate::store::conformance::bench::{at, message};
+use crate::store::{Recorded, Sqlite, Store, StoreError};
+
+async fn opened() -> (Folder, Sqlite) {
+    let folder = Folder::new();
+    let store = folder.open().await;
+    store.record(message("e1", "c", "i1", 0)).await.unwrap();
+    (folder, store)
+}
+
+async fn assert_gone(store: &Sqlite) {
+    let gone = |error| matches!(error, StoreError::Gone { .. });
+    for _ in 0..2 {
+        assert!(gone(store.record(message("e2", "c", "i2", 1)).await.unwrap_err()));
+        assert!(gone(store.probe().await.unwrap_err()));
+        assert!(gone(store.purge(at(0)).await.unwrap_err()));
+    }
+}
+
+#[tokio::test]
+async fn a_deleted_file_is_noticed() {
+    for suffix in ["", "-wal"] {
+        let (folder, store) = opened().await;
+        fs::remove_file(folder.file(suffix)).unwrap();
+        assert_gone(&store).await;
+        store.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_replaced_file_is_noticed_and_not_touched() {
+    for suffix in ["", "-wal"] {
+        let (folder, store) = opened().await;
+        let copy = fs::read(folder.file(suffix)).unwrap();
+        fs::remove_file(folder.file(suffix)).unwrap();
+        fs::write(folder.file(suffix), &copy).unwrap();
+        assert_gone(&store).await;
+        store.close().await;
+        assert_eq!(fs::read(folder.file(suffix)).unwrap(), copy);
+    }
+}
+
+#[tokio::test]
+async fn a_file_cut_short_is_noticed() {
+    for (suffix, length) in [("", 4096), ("", 0), ("-wal", 5000), ("-wal", 0)] {
+        let (folder, store) = opened().await;
+        let file = fs::File::options().write(true).open(folder.file(suffix)).unwrap();
+        file.set_len(length).unwrap();
+        assert_gone(&store).await;
+        store.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_file_put_back_is_used_again() {
+    let (folder, store) = opened().await;
+    fs::rename(folder.path(), folder.file("-elsewhere")).unwrap();
+    assert_gone(&store).await;
+    fs::rename(folder.file("-elsewhere"), folder.path()).unwrap();
+    let told = store.record(message("e2", "c", "i2", 1)).await.unwrap();
+    assert_eq!(told, Recorded::Accepted);
+    store.close().await;
+    let store = folder.open().await;
+    let told = store.record(message("e2", "c", "i2", 1)).await.unwrap();
+    assert_eq!(told, Recorded::Duplicate);
+}
+
+#[tokio::test]
+async fn a_log_that_a_checkpoint_emptied_is_not_gone() {
+    let (folder, store) = opened().await;
+    let other = Connection::open(folder.path()).unwrap();
+    let busy: i64 = other
+        .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!((busy, fs::metadata(folder.file("-wal")).unwrap().len()), (0, 0));
+    let told = store.record(message("e2", "c", "i2", 1)).await.unwrap();
+    assert_eq!(told, Recorded::Accepted);
+}

@@ -1,0 +1,142 @@
+//! Batches: one bad command fails alone, and nothing hangs.
+
+use std::sync::Arc;
+
+use rusqlite::Connection;
+
+use super::Folder;
+use crate::outcome::Outcome;
+use crate::store::conformance::bench::{at, claim, ended, message, save};
+use crate::store::sqlite::writer::Task;
+use crate::store::sqlite::{load, purge, read};
+use crate::store::{Operations, Recorded, Store, StoreError};
+
+#[tokio::test]
+async fn one_that_fails_fails_alone() {
+    let folder = Folder::new();
+    let store = Arc::new(folder.open().await);
+    folder.sql(
+        "CREATE TRIGGER refuse BEFORE INSERT ON events WHEN new.event_id = 'e7'
+         BEGIN SELECT RAISE(ABORT, 'as asked'); END",
+    );
+    // While somebody else writes, all of them wait and become one batch.
+    let other = Connection::open(folder.path()).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let mut tasks = Vec::new();
+    for number in 0..20 {
+        let store = store.clone();
+        let delivery = message(&format!("e{number}"), &format!("c{number}"), &format!("i{number}"), 0);
+        tasks.push(tokio::spawn(async move { store.record(delivery).await }));
+    }
+    tokio::task::yield_now().await;
+    other.execute_batch("COMMIT").unwrap();
+    for (number, task) in tasks.into_iter().enumerate() {
+        let told = task.await.unwrap();
+        if number == 7 {
+            assert!(matches!(told, Err(StoreError::Unavailable(_))));
+        } else {
+            assert_eq!(told.unwrap(), Recorded::Accepted, "{number}");
+        }
+    }
+    assert_eq!(store.claim(claim(1, 1, 99)).await.unwrap().turns.len(), 19);
+}
+
+#[tokio::test]
+async fn a_mistake_in_the_program_stops_nothing() {
+    let folder = Folder::new();
+    let store = folder.open().await;
+    let (one, other) = tokio::join!(
+        store.writer.run(Task::Panic),
+        store.record(message("e1", "c", "i1", 0))
+    );
+    assert!(matches!(one, Err(StoreError::Unavailable(_))));
+    assert_eq!(other.unwrap(), Recorded::Accepted);
+}
+
+#[tokio::test]
+async fn what_somebody_else_holds_too_long_fails_and_goes_on_after() {
+    let folder = Folder::new();
+    let store = folder.open().await;
+    let other = Connection::open(folder.path()).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let (one, two) = tokio::join!(
+        store.record(message("e1", "c", "i1", 0)),
+        store.record(message("e2", "c", "i2", 0))
+    );
+    assert!(one.is_err() && two.is_err());
+    other.execute_batch("ROLLBACK").unwrap();
+    let told = store.record(message("e1", "c", "i1", 0)).await.unwrap();
+    assert_eq!(told, Recorded::Accepted, "nothing of it was kept");
+}
+
+#[tokio::test]
+async fn a_turns_id_is_not_given_twice() {
+    let folder = Folder::new();
+    let store = folder.open().await;
+    store.record(message("e1", "c", "i1", 0)).await.unwrap();
+    let turn = store.claim(claim(1, 1, 9)).await.unwrap().turns.remove(0).0;
+    store.save(save(&turn, 1, 2, vec![], ended(Outcome::Replied))).await.unwrap();
+    store.purge(at(100)).await.unwrap();
+    assert_eq!(folder.number("SELECT count(*) FROM turns"), 0);
+    assert_eq!(folder.number("SELECT count(*) FROM conversations"), 0);
+    store.close().await;
+    let store = folder.open().await;
+    store.record(message("e2", "c", "i2", 200)).await.unwrap();
+    let next = store.claim(claim(2, 201, 9)).await.unwrap().turns.remove(0).0;
+    assert!(next.id > turn.id);
+}
+
+#[tokio::test]
+async fn a_purge_of_many_goes_in_steps_and_misses_nothing() {
+    let folder = Folder::new();
+    let store = folder.open().await;
+    folder.sql(
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3500)
+         INSERT INTO events SELECT 'acme', 'old' || i, i, i * 1000 FROM n;
+         INSERT INTO items SELECT account, event_id, received_at FROM events;
+         INSERT INTO turns (account, conversation_id, received_at, deadline_at, began, messages, outcome, finished_at)
+             SELECT account, event_id, 1, 1, 1, '[]', 'replied', received_at FROM events;
+         INSERT INTO conversations (account, conversation_id, value, backlog, touched_at)
+             SELECT account, event_id, '{}', 0, received_at FROM events",
+    );
+    store.record(message("e1", "c", "i1", 9)).await.unwrap();
+    store.purge(at(9)).await.unwrap();
+    for (table, left) in [("events", 1), ("items", 1), ("turns", 0), ("conversations", 1)] {
+        let sql = format!("SELECT count(*) FROM {table}");
+        assert_eq!(folder.number(&sql), left, "{table}");
+    }
+    assert_eq!(folder.number("SELECT forgotten_until_us FROM accounts"), 3_500_000);
+    assert_eq!(store.backlog(at(9)).await.unwrap()[0].turns, 1);
+}
+
+#[tokio::test]
+async fn finished_rows_cost_nothing() {
+    let folder = Folder::new();
+    folder.open().await.close().await;
+    let connection = Connection::open(folder.path()).unwrap();
+    let plan = |sql: &str| {
+        let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let mut rows = statement.raw_query();
+        let mut plan = Vec::new();
+        while let Some(row) = rows.next().unwrap() {
+            plan.push(row.get::<_, String>(3).unwrap());
+        }
+        plan
+    };
+    for sql in [
+        load::DUE,
+        load::UNFINISHED,
+        purge::EVENTS,
+        purge::ITEMS,
+        purge::TURNS,
+        purge::CONVERSATIONS,
+        purge::NEEDED_KEYS,
+    ] {
+        let plan = plan(sql);
+        let whole = |table: &str| plan.iter().any(|line| line.starts_with(&format!("SCAN {table}")) && !line.contains("turns_kept"));
+        let tables = ["events", "items", "turns", "conversations", "c", "o", "t"];
+        assert!(!tables.into_iter().any(whole), "{plan:#?}");
+    }
+    let backlog = plan(read::BACKLOG);
+    assert!(backlog.iter().any(|line| line.contains("COVERING INDEX conversations_waiting")));
+}
