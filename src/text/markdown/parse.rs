@@ -5,6 +5,7 @@ use pulldown_cmark::{Event, HeadingLevel, Options, Parser, Tag};
 use super::address::Address;
 use super::tags::{self, push_raw_html};
 use super::{Block, Inline, Table};
+use crate::text::escape::is_writable;
 
 /// How deep containers may nest. What is nested deeper keeps its words and
 /// loses its dress, so that no text can exhaust the stack of the writers.
@@ -43,12 +44,17 @@ pub(in crate::text) fn paragraphs(text: &str) -> Vec<Block> {
 }
 
 /// Appends text, joined to the text before it: the parser cuts at characters
-/// that might have meant something, and addresses must be found whole.
+/// that might have meant something, and addresses must be found whole. What
+/// must not be written is left out, as character references may bring it in.
 pub(super) fn push_text(inlines: &mut Vec<Inline>, text: &str) {
-    match inlines.last_mut() {
-        Some(Inline::Text(before)) => before.push_str(text),
-        _ if text.is_empty() => {}
-        _ => inlines.push(Inline::Text(text.to_owned())),
+    let text = text.chars().filter(|character| is_writable(*character));
+    if let Some(Inline::Text(before)) = inlines.last_mut() {
+        before.extend(text);
+        return;
+    }
+    let text: String = text.collect();
+    if !text.is_empty() {
+        inlines.push(Inline::Text(text));
     }
 }
 
