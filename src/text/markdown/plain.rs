@@ -9,6 +9,10 @@ use crate::text::escape::is_visible;
 /// phone wraps longer lines, and the eye then loses the column.
 const WIDEST_ROW: usize = 3;
 
+/// A header with more characters than this is no label: repeated with every
+/// row, it would soon be most of the text.
+const LONGEST_LABEL: usize = 60;
+
 /// The document as plain text, without trailing white space.
 pub(in crate::text) fn to_plain(blocks: &[Block]) -> String {
     let mut lines = block_lines(blocks, true);
@@ -123,7 +127,10 @@ fn table_lines(table: &Table) -> Vec<String> {
         .iter()
         .map(|row| row.iter().map(cell_text).collect());
     let headless = head.iter().all(String::is_empty);
-    if head.len() > WIDEST_ROW && !headless {
+    let labels = head
+        .iter()
+        .all(|header| header.chars().nth(LONGEST_LABEL).is_none());
+    if head.len() > WIDEST_ROW && !headless && labels {
         return rows
             .enumerate()
             .flat_map(|(index, row)| record_lines(index, &head, row))

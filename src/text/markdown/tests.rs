@@ -475,6 +475,17 @@ fn nothing_that_turns_the_direction_of_text_is_written() {
     assert!(html.contains("href=\"https://acme.com/gnp.exe\""), "{html}");
 }
 
+#[test]
+fn a_tables_headers_are_not_repeated_until_they_are_most_of_the_text() {
+    let markdown = format!(
+        "|{}|b|c|d|\n|-|-|-|-|\n{}",
+        "a".repeat(50_000),
+        "|1|2|3|4|\n".repeat(5_000)
+    );
+    let plain = to_plain(&parse(&markdown));
+    assert!(plain.len() < 3 * markdown.len(), "{} bytes", plain.len());
+}
+
 /// The first thing in `html` that Gladly's limited HTML does not have.
 fn find_fault(html: &str) -> Option<String> {
     const ALLOWED: &[&str] = &[
