@@ -100,14 +100,29 @@ fn is_blank(character: char) -> bool {
             | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{e0000}'..='\u{e01ef}')
 }
 
-/// `text` with `\n` as its only line end and without other control characters
-/// than it and the tab: JSON carries them, but no channel shows them.
+/// `text` with `\n` as its only line end and of nothing but
+/// [writable](is_writable) characters.
 pub(super) fn tidy(text: &str) -> String {
     text.replace("\r\n", "\n")
         .chars()
         .map(|character| if character == '\r' { '\n' } else { character })
-        .filter(|character| matches!(character, '\n' | '\t') || !character.is_control())
+        .filter(|character| is_writable(*character))
         .collect()
+}
+
+/// Whether a character may be shown to a customer or an agent. Control
+/// characters other than the line end and the tab are not: JSON carries them,
+/// but no channel shows them. Nor are those that turn the direction of text: no
+/// language needs them to be read, and they show an address or a file's name
+/// as what it is not.
+pub(super) fn is_writable(character: char) -> bool {
+    match character {
+        '\n' | '\t' => true,
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+            false
+        }
+        character => !character.is_control(),
+    }
 }
 
 #[cfg(test)]
@@ -152,6 +167,13 @@ mod tests {
     fn a_lone_joiner_or_selector_is_not_visible() {
         assert!(!is_visible(" \n\t\u{200b}\u{fe0f}\u{feff}"));
         assert!(is_visible("\u{200b}."));
+    }
+
+    #[test]
+    fn what_turns_the_direction_of_text_is_not_kept() {
+        let turning = "\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}\u{200e}\u{200f}\u{61c}";
+        assert_eq!(tidy(&format!("a{turning}b")), "ab");
+        assert_eq!(tidy("שלום, مرحبا 👨\u{200d}👩"), "שלום, مرحبا 👨\u{200d}👩");
     }
 
     proptest! {

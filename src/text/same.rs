@@ -128,6 +128,21 @@ mod tests {
     }
 
     #[test]
+    fn links_and_pictures_are_found_again_with_the_addresses_they_show() {
+        let sent = email(
+            "Pay at [bank.exa\u{202e}mple](https://evil.example/x): ![a chart](https://acme.com/c.png)",
+        );
+        for listed in [
+            "Pay at bank.example (https://evil.example/x): a chart (https://acme.com/c.png)",
+            "Pay at bank.example (https://evil.example/x): a chart",
+            "<p>Pay at <a href=\"https://evil.example/x\">bank.example (https://evil.example/x)</a>: <a href=\"https://acme.com/c.png\">a chart</a></p>",
+        ] {
+            assert!(same_words(&sent, listed), "{listed}");
+        }
+        assert!(!same_words(&sent, "Pay at bank.example: a chart"));
+    }
+
+    #[test]
     fn a_note_is_found_as_html_and_as_text() {
         let sent = note(&NoteFacts {
             reason: crate::outcome::HandoffReason::CustomerRequested,

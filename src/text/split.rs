@@ -65,6 +65,9 @@ fn end_of_part(text: &str, care: Care) -> usize {
 /// The longest beginning of `text` that fits into a part, in whole grapheme
 /// clusters; if not even the first one fits, in whole characters.
 fn fitting_prefix(text: &str) -> &str {
+    // One character more than can fit shows whether the last cluster ends; its
+    // own end may be the whole text away.
+    let text = first_characters(text, LONGEST_PART + 1);
     let clusters = text.graphemes(true);
     match fitting_length(clusters) {
         0 => &text[..fitting_length(text.split("").filter(|piece| !piece.is_empty()))],
@@ -116,7 +119,9 @@ impl Places {
                 self.note_line_end(&full[..start], following, start);
             }
         }
-        if next.graphemes(true).next().is_some_and(is_white) {
+        // A cluster of white space is one character, or the two of a line end.
+        let next_few = first_characters(next, 3);
+        if next_few.graphemes(true).next().is_some_and(is_white) {
             self.word = full.len();
             if let Some(following) = next.strip_prefix('\n') {
                 self.note_line_end(full, following, full.len());
@@ -149,6 +154,14 @@ fn last_sentence_end(full: &str) -> usize {
         })
         .last()
         .unwrap_or(0)
+}
+
+fn first_characters(text: &str, count: usize) -> &str {
+    let end = text
+        .char_indices()
+        .nth(count)
+        .map_or(text.len(), |(end, _)| end);
+    &text[..end]
 }
 
 fn is_white(cluster: &str) -> bool {
@@ -196,6 +209,15 @@ mod tests {
             let text = format!("{}{cluster}", "x".repeat(LONGEST_PART - 1));
             let parts = split(&text).unwrap_or_default();
             assert_eq!(parts.last(), Some(&cluster), "{cluster}");
+        }
+    }
+
+    #[test]
+    fn a_word_that_ends_where_a_part_does_stays_in_it() {
+        let full = format!("{} {}", "x".repeat(1_000), "y".repeat(LONGEST_PART - 1_001));
+        for gap in [" ", "\u{3000}", "\r\n", "\n"] {
+            let text = format!("{full}{gap}z");
+            assert_eq!(split(&text), Ok(vec![full.as_str(), "z"]), "{gap:?}");
         }
     }
 
@@ -274,6 +296,16 @@ mod tests {
         let text = format!("{}{gap}{}", "x".repeat(LONGEST_PART), "y");
         let parts = split(&text).unwrap_or_default();
         assert!(parts.iter().all(|part| is_visible(part)));
+    }
+
+    #[test]
+    fn a_cluster_without_end_is_not_read_again_for_every_part() {
+        // Two megabytes: a second in one pass, minutes when every part reads on
+        // to the cluster's end.
+        let text = "\u{fe0f}".repeat(700_000);
+        assert_eq!(split(&text), Ok(Vec::new()));
+        let text = format!("a{text}");
+        assert_eq!(split(&text).map(|parts| parts.len()), Ok(1));
     }
 
     /// Words, marks and gaps of many sizes, some longer than a part.

@@ -129,6 +129,21 @@ mod tests {
         assert_eq!(part.body, "ab[31mc\nd");
     }
 
+    #[test]
+    fn characters_that_turn_the_direction_of_text_are_not_sent() {
+        let text = "in\u{202e}voice [fdp\u{2066}](https://acme.com/\u{200f}a) \u{61c}`x\u{202a}`";
+        for channel in Channel::ALL {
+            let parts = [write(*channel, text), write_plain(*channel, text)]
+                .map(Result::unwrap_or_default)
+                .concat();
+            for part in parts {
+                let sent = part.body + &part.body_plain.unwrap_or_default();
+                let turning = |letter| "\u{202e}\u{2066}\u{200f}\u{61c}\u{202a}".contains(letter);
+                assert!(!sent.contains(turning), "{sent:?}");
+            }
+        }
+    }
+
     proptest! {
         #[test]
         fn any_text_can_be_written_for_any_channel(text in any::<String>()) {

@@ -57,8 +57,9 @@ fn evidence(attribution: &str) -> Option<Evidence> {
     }
 }
 
-/// Whether `lines` begin with the headers of a quoted email: sender, date and
-/// subject near each other, with a time or an address among them.
+/// Whether `lines` begin with the headers of a quoted email, below any number of
+/// dividers: sender, date and subject near each other, with a time or an address
+/// among them.
 pub(super) fn begins_header_block(lines: &[&str]) -> bool {
     let mut block = lines
         .iter()
@@ -80,8 +81,9 @@ pub(super) fn begins_header_block(lines: &[&str]) -> bool {
     any(&SUBJECT) && (dated || (any(&DATE) && first.contains('@')))
 }
 
-/// Outlook draws a line of underscores above the headers.
-fn is_divider(line: &str) -> bool {
+/// Whether `line` is one that mail programs draw: Outlook puts underscores above
+/// the headers.
+pub(super) fn is_divider(line: &str) -> bool {
     line.len() >= 5 && line.chars().all(|character| matches!(character, '_' | '-'))
 }
 

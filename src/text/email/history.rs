@@ -1,6 +1,7 @@
 //! Where an email's quoted history is, and with it where the customer's words
 //! are: above it, below it, or between.
 
+use std::cell::OnceCell;
 use std::sync::LazyLock;
 
 use regex::RegexSet;
@@ -30,27 +31,33 @@ pub(super) enum Layout {
     Forwarded,
 }
 
-/// Finds the history in `text`.
+/// Finds the history in `text`, in time that grows with it and no faster: a
+/// stranger chooses what it is made of.
 pub(super) fn layout(text: &str) -> Layout {
-    let lines = lines(text);
-    let only_lines: Vec<&str> = lines.iter().map(|(_, line)| *line).collect();
-    for (index, (start, line)) in lines.iter().enumerate() {
-        let here = &only_lines[index..];
-        if inside_quote(&only_lines[..index], line) {
+    let email = Email::new(text);
+    for (index, line) in email.lines.iter().enumerate() {
+        let (before, here) = email.lines.split_at(index);
+        if goes_on(before, line, |line| line.starts_with('>')) {
+            // What a quote quotes is not looked at.
             continue;
         }
         if FORWARD_MARKS.is_match(line) {
             return Layout::Forwarded;
         }
-        if REPLY_MARKS.is_match(line) || attribution::begins_header_block(here) {
-            return if points_below(&text[..*start]) {
+        // Of dividers in a row, the first has been looked at for all of them.
+        let begins_headers = !goes_on(before, line, attribution::is_divider)
+            && attribution::begins_header_block(here);
+        if REPLY_MARKS.is_match(line) || begins_headers {
+            return if email.points_below(index) {
                 Layout::Interleaved
             } else {
-                Layout::Above { end: *start }
+                Layout::Above {
+                    end: email.starts[index],
+                }
             };
         }
         if let Some((length, evidence)) = attribution::find(here) {
-            match after_attribution(text, &lines, index, length, evidence) {
+            match email.after_attribution(index, length, evidence) {
                 Layout::Plain => {}
                 layout => return layout,
             }
@@ -59,49 +66,79 @@ pub(super) fn layout(text: &str) -> Layout {
     Layout::Plain
 }
 
-/// Whether `line` goes on with a quote: what a quote quotes is not looked at.
-fn inside_quote(before: &[&str], line: &str) -> bool {
-    line.starts_with('>') && before.last().is_some_and(|above| above.starts_with('>'))
+/// Whether both `line` and the one right before it are of a kind.
+fn goes_on(before: &[&str], line: &str, is_kind: impl Fn(&str) -> bool) -> bool {
+    is_kind(line) && before.last().is_some_and(|above| is_kind(above))
 }
 
-/// The layout, given that lines `index..index + length` say who wrote when.
-fn after_attribution(
-    text: &str,
-    lines: &[(usize, &str)],
-    index: usize,
-    length: usize,
-    evidence: Evidence,
-) -> Layout {
-    let above = &text[..lines[index].0];
-    let rest = &lines[index + length..];
-    let quoted = |(_, line): &(usize, &str)| line.starts_with('>');
-    let blank = |(_, line): &(usize, &str)| line.is_empty();
-    let begins_quoted = rest.iter().find(|line| !blank(line)).is_some_and(quoted);
-    if !begins_quoted {
-        // Some mail programs leave the quote's marks out; then the line that
-        // introduces it has to leave no doubt, and nothing may hint at answers
-        // between the lines.
-        return if evidence == Evidence::Strong && !points_below(above) {
-            Layout::Above { end: above.len() }
-        } else {
-            Layout::Plain
-        };
-    }
-    let after_quote = rest.iter().position(|line| !quoted(line) && !blank(line));
-    match after_quote {
-        None => Layout::Above { end: above.len() },
-        Some(first) if above.trim().is_empty() && !rest[first..].iter().any(quoted) => {
-            Layout::Below {
-                start: rest[first].0,
-            }
+/// An email's text, cut into lines once.
+struct Email<'a> {
+    text: &'a str,
+    /// The lines, trimmed.
+    lines: Vec<&'a str>,
+    /// The byte where each line begins.
+    starts: Vec<usize>,
+    /// The first line that points at answers below it, once it was looked for:
+    /// many an attribution may ask.
+    first_pointer: OnceCell<Option<usize>>,
+}
+
+impl<'a> Email<'a> {
+    fn new(text: &'a str) -> Self {
+        let (starts, lines) = lines(text).into_iter().unzip();
+        Self {
+            text,
+            lines,
+            starts,
+            first_pointer: OnceCell::new(),
         }
-        Some(_) => Layout::Interleaved,
     }
-}
 
-/// Whether the customer says that answers stand in the quoted text.
-fn points_below(words: &str) -> bool {
-    POINTS_BELOW.is_match(words)
+    /// Whether the customer says above line `index` that answers stand in the
+    /// quoted text.
+    fn points_below(&self, index: usize) -> bool {
+        let points = |line: &&str| POINTS_BELOW.is_match(line);
+        let first = self
+            .first_pointer
+            .get_or_init(|| self.lines.iter().position(points));
+        first.is_some_and(|first| first < index)
+    }
+
+    /// The layout, given that lines `index..index + length` say who wrote when.
+    fn after_attribution(&self, index: usize, length: usize, evidence: Evidence) -> Layout {
+        let end = self.starts[index];
+        let below = index + length;
+        let rest = &self.lines[below..];
+        let quoted = |line: &&str| line.starts_with('>');
+        let begins_quoted = rest
+            .iter()
+            .find(|line| !line.is_empty())
+            .is_some_and(quoted);
+        if !begins_quoted {
+            // Some mail programs leave the quote's marks out; then the line that
+            // introduces it has to leave no doubt, and nothing may hint at answers
+            // between the lines.
+            return if evidence == Evidence::Strong && !self.points_below(index) {
+                Layout::Above { end }
+            } else {
+                Layout::Plain
+            };
+        }
+        let after_quote = rest
+            .iter()
+            .position(|line| !quoted(line) && !line.is_empty());
+        match after_quote {
+            None => Layout::Above { end },
+            Some(first)
+                if self.text[..end].trim().is_empty() && !rest[first..].iter().any(quoted) =>
+            {
+                Layout::Below {
+                    start: self.starts[below + first],
+                }
+            }
+            Some(_) => Layout::Interleaved,
+        }
+    }
 }
 
 static FORWARD_MARKS: LazyLock<RegexSet> = LazyLock::new(|| {
@@ -121,6 +158,7 @@ static REPLY_MARKS: LazyLock<RegexSet> = LazyLock::new(|| {
     ])
 });
 
+/// How a line says that answers stand below it; none spans two lines.
 static POINTS_BELOW: LazyLock<RegexSet> = LazyLock::new(|| {
     built_in(&[
         r"\b(?:see|answers?|answered|comments?|repl(?:y|ies)|replied|responses?|responded|notes?)\b[^.!?\n]{0,25}\b(?:below|inline|in-line|in line|in red|in blue|in bold|in caps|between the lines)\b",

@@ -47,6 +47,40 @@ fn of_the_customers_own_words_nothing_more_is_taken_away() {
     }
 }
 
+/// About a megabyte: seconds when a line costs the same wherever it stands, a
+/// quarter of an hour when it costs more with every line around it.
+const HUGE: usize = 1_000_000;
+
+#[test]
+fn a_huge_email_of_any_one_line_is_read_in_one_pass() {
+    for line in ["-----\n", "_____\n", "-----\n\n", "> a\n", ">\n\n"] {
+        let text = line.repeat(HUGE / line.len());
+        assert_eq!(own_words(&text).len(), text.trim().len(), "{line:?}");
+    }
+    for character in ["-", ">", "a", "\u{a0}a"] {
+        let text = character.repeat(HUGE / character.len());
+        assert_eq!(own_words(&text).len(), text.trim().len(), "{character:?}");
+    }
+}
+
+#[test]
+fn the_hint_at_answers_below_is_looked_for_once_however_many_attributions_follow() {
+    let mut text = "Where is my parcel?\n".repeat(HUGE / 20);
+    text.push_str("See my answers below.\n");
+    text.push_str(
+        &"On Mon, Jan 5, 2026 at 10:00 AM Acme <a@acme.com> wrote:\nSure.\n".repeat(4_000),
+    );
+    assert_eq!(own_words(&text), text.trim());
+}
+
+#[test]
+fn dividers_in_a_row_above_headers_all_belong_to_the_history() {
+    let headers = "From: Acme <help@acme.com>\nSent: Monday, January 5, 2026 10:00\nTo: Jane\nSubject: Re: Order\n\nSure?";
+    for dividers in ["", "-----\n", "_____\n-----\n", "-----\n_____\n-----\n"] {
+        assert_eq!(own_words(&format!("Yes.\n\n{dividers}{headers}")), "Yes.");
+    }
+}
+
 proptest! {
     /// Joins lines of real emails at random, which finds more than noise does.
     #[test]

@@ -1,12 +1,13 @@
 //! Blocks as the HTML that Gladly keeps in an email.
 //!
 //! Only these tags are ever written: `a[href,target] br dd div dl em h1 h2 h3
-//! hr img li ol p strong table tbody td th thead tr ul`. Every word passes
+//! hr li ol p strong table tbody td th thead tr ul`. Every word passes
 //! through [`escape_html`].
 
-use super::address::{Stretch, find_addresses};
+use super::address::{Address, Stretch, find_addresses};
+use super::plain::inline_text;
 use super::{Block, Cell, Inline, Table};
-use crate::text::escape::escape_html;
+use crate::text::escape::{escape_html, is_visible};
 
 /// The document as HTML.
 pub(in crate::text) fn to_html(blocks: &[Block]) -> String {
@@ -134,17 +135,27 @@ fn write_inlines(html: &mut String, inlines: &[Inline]) {
             Inline::Break => html.push_str("<br>"),
             Inline::Strong(words) => wrap(html, "strong", |html| write_inlines(html, words)),
             Inline::Emphasis(words) => wrap(html, "em", |html| write_inlines(html, words)),
-            Inline::Link { address, content } => {
-                open_link(html, address.as_str());
-                if content.is_empty() {
-                    html.push_str(&escape_html(address.shown()));
-                }
-                write_link_words(html, content);
-                html.push_str("</a>");
-            }
-            Inline::Image { .. } => write_image(html, inline),
+            Inline::Link { address, content } => write_link(html, address, content),
         }
     }
+}
+
+/// A link, which shows its address where its words are none or name another.
+fn write_link(html: &mut String, address: &Address, content: &[Inline]) {
+    let words = inline_text(content);
+    let shown = escape_html(address.shown());
+    open_link(html, address.as_str());
+    if is_visible(&words) {
+        write_link_words(html, content);
+        if address.is_belied_by(&words) {
+            html.push_str(" (");
+            html.push_str(&shown);
+            html.push(')');
+        }
+    } else {
+        html.push_str(&shown);
+    }
+    html.push_str("</a>");
 }
 
 /// What stands inside a link, where an address is no second link.
@@ -156,25 +167,7 @@ fn write_link_words(html: &mut String, inlines: &[Inline]) {
             Inline::Strong(words) => wrap(html, "strong", |html| write_link_words(html, words)),
             Inline::Emphasis(words) => wrap(html, "em", |html| write_link_words(html, words)),
             Inline::Link { content, .. } => write_link_words(html, content),
-            Inline::Image { .. } => write_image(html, inline),
         }
-    }
-}
-
-fn write_image(html: &mut String, image: &Inline) {
-    match image {
-        Inline::Image {
-            address: Some(address),
-            alt,
-        } => {
-            html.push_str("<img src=\"");
-            html.push_str(&escape_html(address.as_str()));
-            html.push_str("\" alt=\"");
-            html.push_str(&escape_html(alt));
-            html.push_str("\">");
-        }
-        Inline::Image { address: None, alt } => html.push_str(&escape_html(alt)),
-        _ => {}
     }
 }
 
@@ -183,9 +176,9 @@ fn write_text(html: &mut String, text: &str) {
     for stretch in find_addresses(text) {
         match stretch {
             Stretch::Words(words) => html.push_str(&escape_html(words)),
-            Stretch::Web(address, shown) => {
+            Stretch::Web(address) => {
                 open_link(html, address.as_str());
-                html.push_str(&escape_html(shown));
+                html.push_str(&escape_html(address.as_str()));
                 html.push_str("</a>");
             }
         }

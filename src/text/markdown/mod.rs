@@ -3,9 +3,11 @@
 //!
 //! The tree holds only what both can show, so neither writer can let through
 //! what the other would not: raw HTML is text here, a link has an address that
-//! is safe to show, and nesting is bounded.
+//! is safe to show, a picture is a link to it (fetching it would tell a stranger
+//! who reads the message), and nesting is bounded.
 
 mod address;
+mod host;
 mod html;
 mod parse;
 mod plain;
@@ -51,14 +53,10 @@ pub(super) enum Inline {
     Break,
     Strong(Vec<Inline>),
     Emphasis(Vec<Inline>),
+    /// A link, in whose words there is no other.
     Link {
         address: Address,
         content: Vec<Inline>,
-    },
-    Image {
-        /// `None` when it can't be shown; then only `alt` speaks.
-        address: Option<Address>,
-        alt: String,
     },
 }
 

@@ -5,6 +5,7 @@ use pulldown_cmark::{Event, HeadingLevel, Options, Parser, Tag};
 use super::address::Address;
 use super::tags::{self, push_raw_html};
 use super::{Block, Inline, Table};
+use crate::text::escape::is_writable;
 
 /// How deep containers may nest. What is nested deeper keeps its words and
 /// loses its dress, so that no text can exhaust the stack of the writers.
@@ -20,6 +21,7 @@ pub(in crate::text) fn parse(markdown: &str) -> Vec<Block> {
     let mut reader = Reader {
         events: Parser::new_ext(markdown, options),
         depth: 0,
+        inside_link: false,
     };
     reader.blocks()
 }
@@ -43,18 +45,24 @@ pub(in crate::text) fn paragraphs(text: &str) -> Vec<Block> {
 }
 
 /// Appends text, joined to the text before it: the parser cuts at characters
-/// that might have meant something, and addresses must be found whole.
+/// that might have meant something, and addresses must be found whole. What
+/// must not be written is left out, as character references may bring it in.
 pub(super) fn push_text(inlines: &mut Vec<Inline>, text: &str) {
-    match inlines.last_mut() {
-        Some(Inline::Text(before)) => before.push_str(text),
-        _ if text.is_empty() => {}
-        _ => inlines.push(Inline::Text(text.to_owned())),
+    let text = text.chars().filter(|character| is_writable(*character));
+    if let Some(Inline::Text(before)) = inlines.last_mut() {
+        before.extend(text);
+        return;
+    }
+    let text: String = text.collect();
+    if !text.is_empty() {
+        inlines.push(Inline::Text(text));
     }
 }
 
 struct Reader<'a> {
     events: Parser<'a>,
     depth: usize,
+    inside_link: bool,
 }
 
 impl<'a> Reader<'a> {
@@ -194,20 +202,20 @@ impl<'a> Reader<'a> {
                 link_type,
                 ..
             } => {
+                let outside = std::mem::replace(&mut self.inside_link, true);
                 let content = self.inlines();
+                self.inside_link = outside;
                 let destination = match link_type {
                     pulldown_cmark::LinkType::Email => format!("mailto:{dest_url}"),
                     _ => dest_url.into_string(),
                 };
-                match Address::parse(&destination) {
-                    Some(address) => vec![Inline::Link { address, content }],
-                    None => content,
-                }
+                self.link(&destination, content)
             }
-            Tag::Image { dest_url, .. } => vec![Inline::Image {
-                address: Address::parse_image(&dest_url),
-                alt: self.words(),
-            }],
+            Tag::Image { dest_url, .. } => {
+                let mut alt = Vec::new();
+                push_text(&mut alt, &self.words());
+                self.link(&dest_url, alt)
+            }
             // Neither Gladly's HTML nor plain text can strike words through. A
             // tilde on each side is what people type, and WhatsApp strikes it.
             Tag::Strikethrough => {
@@ -217,6 +225,15 @@ impl<'a> Reader<'a> {
                 inlines
             }
             _ => self.inlines(),
+        }
+    }
+
+    /// A link, or only its words where it leads nowhere safe or another link
+    /// around it leads elsewhere.
+    fn link(&self, destination: &str, content: Vec<Inline>) -> Vec<Inline> {
+        match Address::parse(destination) {
+            Some(address) if !self.inside_link => vec![Inline::Link { address, content }],
+            _ => content,
         }
     }
 

@@ -1,12 +1,17 @@
 //! Blocks as plain text that reads well in a chat, a text message, or the
 //! plain half of an email.
 
+use super::address::Address;
 use super::{Block, Cell, Inline, Table};
 use crate::text::escape::is_visible;
 
 /// Rows with more cells than this are written as `header: value` lines: a
 /// phone wraps longer lines, and the eye then loses the column.
 const WIDEST_ROW: usize = 3;
+
+/// A header with more characters than this is no label: repeated with every
+/// row, it would soon be most of the text.
+const LONGEST_LABEL: usize = 60;
 
 /// The document as plain text, without trailing white space.
 pub(in crate::text) fn to_plain(blocks: &[Block]) -> String {
@@ -122,7 +127,10 @@ fn table_lines(table: &Table) -> Vec<String> {
         .iter()
         .map(|row| row.iter().map(cell_text).collect());
     let headless = head.iter().all(String::is_empty);
-    if head.len() > WIDEST_ROW && !headless {
+    let labels = head
+        .iter()
+        .all(|header| header.chars().nth(LONGEST_LABEL).is_none());
+    if head.len() > WIDEST_ROW && !headless && labels {
         return rows
             .enumerate()
             .flat_map(|(index, row)| record_lines(index, &head, row))
@@ -172,51 +180,26 @@ fn cell_text(cell: &Cell) -> String {
 }
 
 /// The words of a line; breaks as line ends.
-fn inline_text(inlines: &[Inline]) -> String {
+pub(super) fn inline_text(inlines: &[Inline]) -> String {
     let mut text = String::new();
     for inline in inlines {
         match inline {
             Inline::Text(words) => text.push_str(words),
             Inline::Break => text.push('\n'),
             Inline::Strong(words) | Inline::Emphasis(words) => text.push_str(&inline_text(words)),
-            Inline::Link { address, content } => {
-                let words = link_words(content);
-                text.push_str(&with_address(
-                    &words,
-                    address.says_the_same_as(&words),
-                    address.shown(),
-                ));
-            }
-            Inline::Image {
-                address: Some(address),
-                alt,
-            } => {
-                text.push_str(&with_address(
-                    alt,
-                    address.says_the_same_as(alt),
-                    address.shown(),
-                ));
-            }
-            Inline::Image { address: None, alt } => text.push_str(alt),
+            Inline::Link { address, content } => text.push_str(&link_text(address, content)),
         }
     }
     text
 }
 
 /// `text (https://…)`, or the bare address when the text says nothing more.
-fn with_address(text: &str, same: bool, address: &str) -> String {
-    if same || !is_visible(text) {
-        address.to_owned()
+fn link_text(address: &Address, content: &[Inline]) -> String {
+    let words = inline_text(content);
+    let shown = address.shown();
+    if address.says_the_same_as(&words) || !is_visible(&words) {
+        shown.to_owned()
     } else {
-        format!("{text} ({address})")
-    }
-}
-
-/// A link's text; a picture in it gives its description only, since one
-/// address in brackets is enough.
-fn link_words(content: &[Inline]) -> String {
-    match content {
-        [Inline::Image { alt, .. }] => alt.clone(),
-        content => inline_text(content),
+        format!("{words} ({shown})")
     }
 }

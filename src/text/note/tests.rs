@@ -147,6 +147,24 @@ fn a_note_with_everything_in_it() {
 }
 
 #[test]
+fn nothing_in_a_note_turns_the_direction_of_text() {
+    let turned = "a\u{202e}b\u{2066}c\u{200f}d\u{61c}e";
+    let note = note(&NoteFacts {
+        reason: HandoffReason::ReplyRejected,
+        customer_asked: Some(turned),
+        bot_answer: Some("[a&#x202e;bc](https://acme.com/&#x202e;de)"),
+        attachments: &[turned.to_owned()],
+        detail: Some(turned),
+        at: turned,
+    });
+    assert!(
+        !note.contains(['\u{202e}', '\u{2066}', '\u{200f}', '\u{61c}']),
+        "{note:?}"
+    );
+    assert_eq!(note.matches("abcde").count(), 4, "{note}");
+}
+
+#[test]
 fn what_is_not_known_is_not_mentioned() {
     let note = note(&NoteFacts {
         reason: HandoffReason::UnsupportedContent,
