@@ -149,10 +149,7 @@ mod tests {
             clock,
             at: later(Timestamp::UNIX_EPOCH, Duration::from_secs(seconds)),
         };
-        assert_eq!(
-            moment(1, 5).age(moment(1, 7)),
-            Some(Duration::from_secs(2))
-        );
+        assert_eq!(moment(1, 5).age(moment(1, 7)), Some(Duration::from_secs(2)));
         assert_eq!(moment(1, 5).age(moment(2, 7)), None, "another process");
         assert_eq!(moment(1, 7).age(moment(1, 5)), None, "the future");
     }

@@ -18,7 +18,14 @@ pub(super) async fn serve(config: &Config) -> anyhow::Result<ExitCode> {
     let stop = stop_on_signal()?;
     let store = Arc::new(Sqlite::open(&config.store).await?);
     let listeners = Listeners::bind(config).await?;
-    app::serve(config, listeners, store, Arc::new(SystemClock::begin()), stop).await?;
+    app::serve(
+        config,
+        listeners,
+        store,
+        Arc::new(SystemClock::begin()),
+        stop,
+    )
+    .await?;
     Ok(ExitCode::SUCCESS)
 }
 

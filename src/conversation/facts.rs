@@ -202,7 +202,11 @@ impl Facts {
         self.revision += 1;
         let out_of_order = is_before(happened_at, self.status_event_at);
         self.status_event_at = happened_at.max(self.status_event_at);
-        let told = if out_of_order { Status::Unclear } else { status };
+        let told = if out_of_order {
+            Status::Unclear
+        } else {
+            status
+        };
         self.status = Some(self.heard(told, now, Teller::Event));
     }
 
@@ -301,9 +305,7 @@ impl Facts {
         now: Moment,
     ) -> Result<Clearance, Whose> {
         match (self.whose(bot, since, now), &self.holder) {
-            (Whose::Bots, Some(holder)) => {
-                Ok(Clearance::new(conversation_id.clone(), holder.at))
-            }
+            (Whose::Bots, Some(holder)) => Ok(Clearance::new(conversation_id.clone(), holder.at)),
             (whose, _) => Err(whose),
         }
     }

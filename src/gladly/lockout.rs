@@ -103,7 +103,11 @@ mod tests {
         );
         let probe = start + PROBE_EVERY;
         assert_eq!(lockout.enter(probe), Entry::Probe);
-        assert_eq!(lockout.enter(probe), Entry::Closed(PROBE_EVERY), "only one probes");
+        assert_eq!(
+            lockout.enter(probe),
+            Entry::Closed(PROBE_EVERY),
+            "only one probes"
+        );
         assert!(lockout.accepted(probe));
         assert_eq!(lockout.enter(probe), Entry::Open);
     }

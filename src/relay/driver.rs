@@ -108,7 +108,13 @@ async fn run_to_end(
     tracing::debug!(messages = stored.messages.len(), "the turn runs");
     let unfinished = Unfinished::of(&shared, account, &stored);
     let run = match Turn::restore(stored) {
-        Ok(turn) => Run::new(shared.clone(), account.clone(), turn, standing, let_go.clone()),
+        Ok(turn) => Run::new(
+            shared.clone(),
+            account.clone(),
+            turn,
+            standing,
+            let_go.clone(),
+        ),
         Err(what) => {
             let error = format!("its stored row can't be read: {what}");
             tracing::error!(error, "the turn is a dead letter: a person must look");

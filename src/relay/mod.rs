@@ -175,11 +175,7 @@ impl Relay {
 }
 
 impl Account {
-    fn new(
-        config: &AccountConfig,
-        pace: Arc<Pace>,
-        shared: &Shared,
-    ) -> anyhow::Result<Self> {
+    fn new(config: &AccountConfig, pace: Arc<Pace>, shared: &Shared) -> anyhow::Result<Self> {
         let (clock, metrics) = (shared.clock.clone(), shared.metrics.clone());
         Ok(Self {
             name: config.name.clone(),
@@ -189,7 +185,13 @@ impl Account {
             },
             handoff_inbox_id: config.gladly.handoff_inbox_id.clone(),
             policy: config.policy.clone(),
-            gladly: gladly::Client::new(&config.name, &config.gladly, pace, clock, metrics.clone())?,
+            gladly: gladly::Client::new(
+                &config.name,
+                &config.gladly,
+                pace,
+                clock,
+                metrics.clone(),
+            )?,
             gleen: gleen::Client::new(&config.name, &config.gleen, metrics)?,
             breaker: Mutex::default(),
             wake: Notify::new(),

@@ -353,8 +353,7 @@ pub fn last_unanswered(items: &[Item], known: &Known) -> Unanswered {
     let Some(index) = items.iter().rposition(is_customers_message) else {
         return Unanswered::Nothing;
     };
-    let is_message =
-        |item: &Item| !NOT_MESSAGES.contains(&item.content.content_type.as_str());
+    let is_message = |item: &Item| !NOT_MESSAGES.contains(&item.content.content_type.as_str());
     let answered = items[index + 1..].iter().any(is_message);
     if answered || known.is_settled(&items[index].id) {
         Unanswered::Answered

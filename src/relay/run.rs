@@ -393,9 +393,7 @@ impl Run {
         if self.save(Vec::new(), progress).await.is_ok() && counts {
             let now = self.shared.clock.now().at;
             let took = time_until(now, self.turn.received_at());
-            self.shared
-                .metrics
-                .turn(&self.account.name, &outcome, took);
+            self.shared.metrics.turn(&self.account.name, &outcome, took);
             log_end(&outcome, took);
         }
     }

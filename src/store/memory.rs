@@ -84,7 +84,11 @@ impl Memory {
 
     fn open(&self) -> Result<MutexGuard<'_, Tables>, StoreError> {
         let tables = self.tables();
-        if tables.closed { Err(closed()) } else { Ok(tables) }
+        if tables.closed {
+            Err(closed())
+        } else {
+            Ok(tables)
+        }
     }
 }
 
@@ -230,16 +234,23 @@ impl Tables {
 
     fn purge(&mut self, before: Timestamp) {
         let forgotten_until = &mut self.forgotten_until;
-        self.events.retain(|(account, _), (received_at, happened_at)| {
-            let keep = *received_at >= before;
-            if let (false, Some(happened_at)) = (keep, *happened_at) {
-                let until = forgotten_until.entry(account.clone()).or_insert(happened_at);
-                *until = happened_at.max(*until);
-            }
-            keep
-        });
+        self.events
+            .retain(|(account, _), (received_at, happened_at)| {
+                let keep = *received_at >= before;
+                if let (false, Some(happened_at)) = (keep, *happened_at) {
+                    let until = forgotten_until
+                        .entry(account.clone())
+                        .or_insert(happened_at);
+                    *until = happened_at.max(*until);
+                }
+                keep
+            });
         self.items.retain(|_, received_at| *received_at >= before);
-        let dead: BTreeSet<TurnId> = self.dead_letters.values().filter_map(|letter| letter.turn_id).collect();
+        let dead: BTreeSet<TurnId> = self
+            .dead_letters
+            .values()
+            .filter_map(|letter| letter.turn_id)
+            .collect();
         self.turns.retain(|id, turn| {
             let ended = turn.end.as_ref().is_some_and(|end| end.at < before);
             !ended || dead.contains(id)
@@ -284,7 +295,9 @@ impl Tables {
             }
         }
         for letter in self.dead_letters.values() {
-            let entry = accounts.entry(letter.account.clone()).or_insert((0, now, 0));
+            let entry = accounts
+                .entry(letter.account.clone())
+                .or_insert((0, now, 0));
             entry.2 += 1;
         }
         let backlog = |(account, (turns, oldest, dead_letters))| Backlog {

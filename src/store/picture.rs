@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::lane::Lane;
 use super::types::{
-    ClaimRequest, Command, Change, DeadLetter, DeadLetterId, Learnt, Message, StoredTurn, TurnEnd,
+    Change, ClaimRequest, Command, DeadLetter, DeadLetterId, Learnt, Message, StoredTurn, TurnEnd,
 };
 use crate::conversation::Known;
 use crate::id::{AccountName, ConversationId, EventId, ItemId, TurnId};
@@ -138,7 +138,9 @@ impl Needs {
         match command {
             Command::Record(delivery) => {
                 let account = &delivery.account;
-                needs.events.push((account.clone(), delivery.event_id.clone()));
+                needs
+                    .events
+                    .push((account.clone(), delivery.event_id.clone()));
                 let mut conversation =
                     |id: &ConversationId| needs.conversations.push((account.clone(), id.clone()));
                 match &delivery.change {

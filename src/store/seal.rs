@@ -224,7 +224,11 @@ fn create(path: &Path) -> io::Result<File> {
     file.sync_all()?;
     std::fs::rename(&unfinished, path)?;
     if let Some(folder) = path.parent() {
-        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        let folder = if folder.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            folder
+        };
         File::open(folder)?.sync_all()?;
     }
     Ok(file)

@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
+use gladly_relay::clock::Clock;
 use gladly_relay::outcome::HandoffReason::CustomerRequested;
 use gladly_relay::outcome::{Outcome, SkipReason};
 use gladly_relay::sim::{
     AgentNull, ConversationView, Fault, GladlyOptions, Operation, Reply, What, When,
 };
-use gladly_relay::clock::Clock;
 use gladly_relay::store::{DeadLetterId, Operations, RetryRequest};
 use serde_json::json;
 
@@ -175,7 +175,12 @@ async fn a_move_that_gladly_refuses_for_good_is_a_dead_letter_that_can_be_retrie
     let store = relay.running().store.clone();
     let letters = store.dead_letters().await.unwrap();
     assert_eq!(letters.len(), 1);
-    assert!(store.retry_dead_letter(retry(&relay, letters[0].id)).await.unwrap());
+    assert!(
+        store
+            .retry_dead_letter(retry(&relay, letters[0].id))
+            .await
+            .unwrap()
+    );
     assert_eq!(
         relay.outcomes(2).await[1],
         Outcome::HandedOff(CustomerRequested)
@@ -203,7 +208,12 @@ async fn a_dead_turn_that_may_have_answered_is_retried_as_a_handoff() {
     relay.gladly.clear_faults();
     let store = relay.running().store.clone();
     let letters = store.dead_letters().await.unwrap();
-    assert!(store.retry_dead_letter(retry(&relay, letters[0].id)).await.unwrap());
+    assert!(
+        store
+            .retry_dead_letter(retry(&relay, letters[0].id))
+            .await
+            .unwrap()
+    );
     assert!(matches!(relay.outcomes(2).await[1], Outcome::HandedOff(_)));
     assert_eq!(
         relay.replies(&conversation).len(),

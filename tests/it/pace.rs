@@ -275,7 +275,14 @@ async fn a_429_stops_every_call_for_as_long_as_gladly_asks() {
     let config = Config::load(Some(&relay.config_file()), &Environment::default()).unwrap();
     let (account, pace) = (&config.accounts[0], Pace::new(100));
     tokio::spawn(pace.clone().run(CancellationToken::new()));
-    let client = Client::new(&account.name, &account.gladly, pace, relay.clock.clone(), Arc::default()).unwrap();
+    let client = Client::new(
+        &account.name,
+        &account.gladly,
+        pace,
+        relay.clock.clone(),
+        Arc::default(),
+    )
+    .unwrap();
     relay
         .gladly
         .spoil_next(Operation::GetItem, What::too_many(20));

@@ -5,8 +5,8 @@ use std::process::Stdio;
 
 use gladly_relay::outcome::Outcome;
 use gladly_relay::sim::GladlyWorld;
-use serde_json::json;
 use rusqlite::Connection;
+use serde_json::json;
 use tokio::process::Command;
 
 use crate::support::{RelayProcess, Setup, TestRelay, soon};

@@ -155,7 +155,8 @@ async fn a_conversation_closed_while_the_bot_thinks_forgets_the_thread_that_come
 }
 
 #[tokio::test]
-async fn what_runs_and_what_waits_during_a_merge_is_answered_in_order_in_the_conversation_that_is_left() {
+async fn what_runs_and_what_waits_during_a_merge_is_answered_in_order_in_the_conversation_that_is_left()
+ {
     let relay = TestRelay::start().await;
     let (source, destination) = (relay.conversation(), relay.conversation());
     let held = relay.gleen.hold_next(Operation::SendMessage);

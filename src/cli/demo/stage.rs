@@ -57,7 +57,14 @@ impl Stage {
         let stop = CancellationToken::new();
         let stopped = stop.clone();
         let relay = tokio::spawn(async move {
-            app::serve(&config, listeners, store, Arc::new(SystemClock::begin()), stopped).await
+            app::serve(
+                &config,
+                listeners,
+                store,
+                Arc::new(SystemClock::begin()),
+                stopped,
+            )
+            .await
         });
         gladly.register_webhook(WebhookSpec::relay(
             format!("http://{relay_address}/webhooks/gladly"),

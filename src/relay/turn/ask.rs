@@ -73,7 +73,9 @@ impl Turn {
             self.learnt
                 .push(Learnt::Thread(thread_id, self.last_written()));
         }
-        let channel = self.reply_to().map_or(Channel::Chat, |(_, channel)| channel);
+        let channel = self
+            .reply_to()
+            .map_or(Channel::Chat, |(_, channel)| channel);
         let verdict = judge(
             context.policy,
             channel,
@@ -91,8 +93,10 @@ impl Turn {
                 let reply = |part| Part::of_text(PartKind::Reply, part);
                 self.add_parts(parts.into_iter().map(reply));
                 self.state.step = Step::Deliver;
-                self.state.look_wanted =
-                    context.policy.recheck_before_reply.then_some(context.revision);
+                self.state.look_wanted = context
+                    .policy
+                    .recheck_before_reply
+                    .then_some(context.revision);
             }
         }
     }
@@ -117,7 +121,12 @@ impl Turn {
             }
         };
         let tries = self.state.refused_questions + self.state.uncertain_questions;
-        let wait = wait_after(context.policy, tries.saturating_sub(1), *after, context.random);
+        let wait = wait_after(
+            context.policy,
+            tries.saturating_sub(1),
+            *after,
+            context.random,
+        );
         if again && wait < self.time_left(context) {
             self.wait = Some((later(context.now.at, wait), error.to_string()));
         } else {

@@ -43,12 +43,7 @@ impl Turn {
     }
 
     /// Looks for a part that may have been sent, unless that has become useless.
-    fn search(
-        &mut self,
-        index: usize,
-        since: jiff::Timestamp,
-        context: &Context<'_>,
-    ) -> Action {
+    fn search(&mut self, index: usize, since: jiff::Timestamp, context: &Context<'_>) -> Action {
         let now = context.now.at;
         let given_up_at = later(self.deadline_at, UNCLEAR_FOR);
         let next = context.standing.next_deadline_at;
@@ -132,15 +127,13 @@ impl Turn {
     }
 
     /// What was written stands in Gladly.
-    pub(super) fn written(
-        &mut self,
-        index: usize,
-        item_id: Option<ItemId>,
-        context: &Context<'_>,
-    ) {
+    pub(super) fn written(&mut self, index: usize, item_id: Option<ItemId>, context: &Context<'_>) {
         self.succeed();
         self.sent(index, item_id);
-        if self.part(index).is_some_and(|part| part.kind == PartKind::Move) {
+        if self
+            .part(index)
+            .is_some_and(|part| part.kind == PartKind::Move)
+        {
             let inbox_id = context.handoff_inbox_id.clone();
             self.learnt.push(Learnt::Moved(inbox_id));
         }
@@ -168,12 +161,7 @@ impl Turn {
         }
     }
 
-    pub(super) fn write_failed(
-        &mut self,
-        index: usize,
-        error: GladlyError,
-        context: &Context<'_>,
-    ) {
+    pub(super) fn write_failed(&mut self, index: usize, error: GladlyError, context: &Context<'_>) {
         let kind = self.part(index).map(|part| part.kind);
         self.state.failing_looks = false;
         match &error {
@@ -224,8 +212,18 @@ impl Turn {
                 same_words: same_words(item),
             })
             .collect();
-        let own = self.state.parts.iter().filter_map(|part| part.item_id.clone());
-        let taken: Vec<ItemId> = context.known().own_items().iter().cloned().chain(own).collect();
+        let own = self
+            .state
+            .parts
+            .iter()
+            .filter_map(|part| part.item_id.clone());
+        let taken: Vec<ItemId> = context
+            .known()
+            .own_items()
+            .iter()
+            .cloned()
+            .chain(own)
+            .collect();
         find_sent(&seen, &last.item_id, &taken)
     }
 

@@ -43,7 +43,10 @@ impl Turn {
     /// Everything is read: what the customer said last counts for what follows.
     fn all_read(&mut self, context: &Context<'_>) -> Action {
         let contents = self.contents();
-        let locale = contents.iter().rev().find_map(|content| content.locale.clone());
+        let locale = contents
+            .iter()
+            .rev()
+            .find_map(|content| content.locale.clone());
         let repetition = repetition(&context.known().repetition, &contents);
         self.learnt.push(Learnt::Read { repetition, locale });
         self.state.step = Step::Ask;
@@ -155,7 +158,8 @@ impl Turn {
 
     /// It is not read on, not asked, not answered; a person must look.
     fn drop_stranger(&mut self, index: usize) {
-        const ERROR: &str = "an event named an item that is of another conversation; it was not read";
+        const ERROR: &str =
+            "an event named an item that is of another conversation; it was not read";
         self.messages.remove(index);
         self.words.contents.remove(index);
         if self.messages.is_empty() {

@@ -73,7 +73,10 @@ impl Turn {
         });
         let mut parts = Vec::new();
         // A customer who has read half an answer is told nothing more.
-        let told = policy.handoff_message.as_ref().filter(|_| !self.may_have_answered());
+        let told = policy
+            .handoff_message
+            .as_ref()
+            .filter(|_| !self.may_have_answered());
         if let (Some(message), Some((_, channel))) = (told, self.reply_to()) {
             // One too long for the channel is left out: the move matters more.
             let written = text::write_plain(channel, message).unwrap_or_default();
@@ -83,7 +86,10 @@ impl Turn {
         parts.push(Part::new(PartKind::Note, note));
         let topic = policy.handoff_topic_id.iter();
         parts.extend(topic.map(|topic| Part::new(PartKind::Topic, topic.to_string())));
-        parts.push(Part::new(PartKind::Move, context.handoff_inbox_id.to_string()));
+        parts.push(Part::new(
+            PartKind::Move,
+            context.handoff_inbox_id.to_string(),
+        ));
         parts
     }
 
@@ -168,9 +174,9 @@ impl Turn {
     fn is_with_humans(&self, context: &Context<'_>) -> bool {
         let facts = &context.known().facts;
         let open = facts.status() != Some(Status::Closed);
-        let there = facts.holder().is_some_and(|holder| {
-            holder.inbox_id == Named::This(context.handoff_inbox_id.clone())
-        });
+        let there = facts
+            .holder()
+            .is_some_and(|holder| holder.inbox_id == Named::This(context.handoff_inbox_id.clone()));
         open && there
     }
 
@@ -209,7 +215,9 @@ impl Turn {
             GladlyError::Refused { .. } | GladlyError::NotFound { .. } | GladlyError::Moved { .. }
         );
         let last = self.part_state(index).tries >= NOTE_TRIES;
-        let is_note = self.part(index).is_some_and(|part| part.kind == PartKind::Note);
+        let is_note = self
+            .part(index)
+            .is_some_and(|part| part.kind == PartKind::Note);
         if refused || last || !is_note {
             self.set_progress(index, Progress::Abandoned);
         }

@@ -14,9 +14,8 @@ impl Turn {
     /// # Errors
     /// Says what can't be read.
     pub fn restore(stored: StoredTurn) -> Result<Self, String> {
-        let read = |text: &str| {
-            serde_json::from_str::<State>(text).map_err(|_| "its state".to_owned())
-        };
+        let read =
+            |text: &str| serde_json::from_str::<State>(text).map_err(|_| "its state".to_owned());
         let state = stored.state.as_deref().map(read).transpose()?;
         let words = stored.words.as_deref().map(serde_json::from_str);
         let words: Option<Words> = words.transpose().map_err(|_| "its words".to_owned())?;

@@ -48,7 +48,9 @@ fn begin(
     // Gladly's times are finer than the order in which webhooks arrive.
     messages.sort_by_key(|message| message.written.happened_at.unwrap_or(message.received_at));
     let deadlines = messages.iter().map(|message| message.deadline_at);
-    let deadline_at = deadlines.chain(arrival.map(|arrival| arrival.deadline_at)).min();
+    let deadline_at = deadlines
+        .chain(arrival.map(|arrival| arrival.deadline_at))
+        .min();
     let heard = messages.iter().map(|message| message.written.heard);
     let arrived = arrival.map(|arrival| arrival.heard.saturating_sub(1));
     let began = heard.chain(arrived).max().unwrap_or_default();
@@ -95,10 +97,9 @@ fn go_on(
                 turns.push(turn);
             }
             found => {
-                let what = found.and_then(Result::err).map_or_else(
-                    || "it is not there".to_owned(),
-                    |unreadable| unreadable.0,
-                );
+                let what = found
+                    .and_then(Result::err)
+                    .map_or_else(|| "it is not there".to_owned(), |unreadable| unreadable.0);
                 bury(id, &what, key, conversation, request.now.at, picture);
             }
         }

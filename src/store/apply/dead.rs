@@ -30,7 +30,10 @@ pub(super) fn retry(request: RetryRequest, picture: &mut Picture) -> bool {
             received_at: now,
             run: Run::Until(now),
         });
-        picture.changes.turns.push(TurnChange::Reopened { id: turn_id });
+        picture
+            .changes
+            .turns
+            .push(TurnChange::Reopened { id: turn_id });
     } else {
         for message in turn.messages {
             conversation.lane.wait(Message {

@@ -6,9 +6,7 @@ use crate::conversation::{Closing, Holder, Status, Written};
 use crate::id::{ConversationId, ItemId};
 use crate::store::lane::Arrival;
 use crate::store::picture::{Conversation, Key, Picture};
-use crate::store::types::{
-    Change, DeadLetter, DeadLetterId, Delivery, Message, Recorded,
-};
+use crate::store::types::{Change, DeadLetter, DeadLetterId, Delivery, Message, Recorded};
 
 pub(super) fn record(delivery: Delivery, picture: &mut Picture) -> Recorded {
     let forgotten_until = picture.forgotten_until.get(&delivery.account);
@@ -34,7 +32,15 @@ pub(super) fn record(delivery: Delivery, picture: &mut Picture) -> Recorded {
             conversation_id,
             item_id,
             context,
-        } => return message(&delivery, conversation_id, item_id, context.as_ref(), picture),
+        } => {
+            return message(
+                &delivery,
+                conversation_id,
+                item_id,
+                context.as_ref(),
+                picture,
+            );
+        }
         Change::Status(id, status) => hear_status(&delivery, id, *status, picture),
         Change::Holder(id, holder) => hear_holder(&delivery, id, holder.as_ref(), picture),
         Change::Merge {
@@ -42,7 +48,12 @@ pub(super) fn record(delivery: Delivery, picture: &mut Picture) -> Recorded {
             destination,
         } => {
             let key = |id: &ConversationId| (delivery.account.clone(), id.clone());
-            merge(&key(source), &key(destination), delivery.received.at, picture);
+            merge(
+                &key(source),
+                &key(destination),
+                delivery.received.at,
+                picture,
+            );
         }
         Change::Unusable(error) => picture.changes.dead_letters.push(DeadLetter {
             id: DeadLetterId(0),
@@ -99,7 +110,9 @@ fn hear_status(delivery: &Delivery, id: &ConversationId, status: Status, picture
     change(delivery, id, picture, |conversation| {
         let known = &mut conversation.known;
         let happened_at = delivery.happened_at;
-        known.facts.hear_status(status, happened_at, delivery.received);
+        known
+            .facts
+            .hear_status(status, happened_at, delivery.received);
         if status == Status::Closed {
             let heard = known.facts.revision();
             known.close(Closing { heard, happened_at });

@@ -68,7 +68,10 @@ pub(super) fn end_turn(
     }
     let state = state.filter(|_| matches!(outcome, Outcome::Dead(_)));
     let end = TurnEnd { outcome, at: now };
-    picture.changes.turns.push(TurnChange::Ended { id, end, state });
+    picture
+        .changes
+        .turns
+        .push(TurnChange::Ended { id, end, state });
 }
 
 fn learn(learnt: &Learnt, save: &Save, asked: &Key, picture: &mut Picture) {
@@ -118,11 +121,10 @@ fn learn(learnt: &Learnt, save: &Save, asked: &Key, picture: &mut Picture) {
 fn take_up(message: &Message, save: &Save, conversation: &mut Conversation, picture: &mut Picture) {
     let item = (save.account.clone(), message.item_id.clone());
     if picture.items.insert(item) {
-        picture.changes.items.push((
-            save.account.clone(),
-            message.item_id.clone(),
-            save.now.at,
-        ));
+        picture
+            .changes
+            .items
+            .push((save.account.clone(), message.item_id.clone(), save.now.at));
     }
     let waiting = &mut conversation.lane.waiting;
     waiting.retain(|waiting| waiting.item_id != message.item_id);
@@ -160,7 +162,15 @@ fn progress(save: &Save, key: &Key, conversation: &mut Conversation, picture: &m
             if !(skipped && conversation.known.facts.may_be_bots(&save.bot)) {
                 conversation.lane.arrival = None;
             }
-            end_turn(picture, key, id, outcome, may_have_answered, Some(state), save.now.at);
+            end_turn(
+                picture,
+                key,
+                id,
+                outcome,
+                may_have_answered,
+                Some(state),
+                save.now.at,
+            );
         }
     }
 }

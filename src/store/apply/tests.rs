@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::apply;
 use crate::clock::later;
+use crate::id::TurnId;
 use crate::outcome::{HandoffReason, Outcome, SkipReason};
 use crate::store::conformance::bench::{
     DEADLINE, account, at, claim, delivery, ended, human, id, item, message, running, save,
@@ -17,7 +18,6 @@ use crate::store::{
     Answer, Arrival, Change, Claimed, Command, LaneTurn, Learnt, Memory, Message, Run, Runner,
     StoreError, StoredTurn,
 };
-use crate::id::TurnId;
 
 fn key(conversation: &str) -> Key {
     (account(), id(conversation))
@@ -78,16 +78,27 @@ fn a_turn_that_cannot_be_read_is_buried_and_its_lane_goes_on() {
         (None, "it is not there"),
     ] {
         let mut picture = due(|conversation| {
-            conversation.lane.turns.push(lane_turn(3, Run::Until(at(0))));
+            conversation
+                .lane
+                .turns
+                .push(lane_turn(3, Run::Until(at(0))));
             conversation.lane.wait(waiting("i", 1));
         });
         picture.turns.extend(found.map(|found| (TurnId(3), found)));
         assert!(claimed(&mut picture, 5).turns.is_empty());
         let changes = &picture.changes;
-        let [letter] = &changes.dead_letters[..] else { panic!() };
-        assert_eq!((letter.turn_id, letter.may_have_answered), (Some(TurnId(3)), true));
+        let [letter] = &changes.dead_letters[..] else {
+            panic!()
+        };
+        assert_eq!(
+            (letter.turn_id, letter.may_have_answered),
+            (Some(TurnId(3)), true)
+        );
         assert!(letter.error.ends_with(says), "{}", letter.error);
-        assert!(matches!(&changes.turns[..], [TurnChange::Ended { id: TurnId(3), .. }]));
+        assert!(matches!(
+            &changes.turns[..],
+            [TurnChange::Ended { id: TurnId(3), .. }]
+        ));
         let (left, due_at) = &changes.conversations[&key("c")];
         assert_eq!((left.lane.turns.len(), *due_at), (0, Some(at(1))));
     }
@@ -106,7 +117,10 @@ fn what_another_clock_stored_is_believed_no_further_than_a_deadline() {
     });
     let turn = claimed(&mut picture, 5).turns.remove(0).0;
     assert_eq!((turn.id, picture.next_turn_id), (TurnId(7), 8));
-    assert_eq!((turn.received_at, turn.deadline_at), (at(5), at(5 + DEADLINE)));
+    assert_eq!(
+        (turn.received_at, turn.deadline_at),
+        (at(5), at(5 + DEADLINE))
+    );
 }
 
 #[test]
@@ -129,14 +143,19 @@ fn an_arrival_and_messages_are_one_turn_with_the_nearer_deadline() {
     });
     let turn = claimed(&mut picture, 9).turns.remove(0).0;
     assert_eq!((turn.messages.len(), turn.began), (1, 4));
-    assert_eq!((turn.received_at, turn.deadline_at), (at(1), at(1 + DEADLINE)));
+    assert_eq!(
+        (turn.received_at, turn.deadline_at),
+        (at(1), at(1 + DEADLINE))
+    );
 }
 
 #[test]
 fn of_a_flood_the_newest_stands_for_the_last() {
     let mut conversation = Conversation::default();
     for second in 0..200 {
-        conversation.lane.wait(waiting(&format!("i{second}"), second));
+        conversation
+            .lane
+            .wait(waiting(&format!("i{second}"), second));
     }
     let lane = &conversation.lane;
     assert_eq!(lane.waiting.len(), 100);
@@ -174,7 +193,10 @@ fn what_came_meanwhile_is_dealt_with_unless_the_turn_left_it_alone() {
         let turn = claim_all(&store, 2).remove(0);
         let back = delivery("e2", 3, Change::Holder(id("c"), Some(the_bots())));
         run(&store, Command::Record(back));
-        run(&store, Command::Save(save(&turn, 1, 4, vec![], ended(outcome.clone()))));
+        run(
+            &store,
+            Command::Save(save(&turn, 1, 4, vec![], ended(outcome.clone()))),
+        );
         assert_eq!(claim_all(&store, 5).len(), begins, "{outcome:?}");
     }
 }
@@ -182,23 +204,39 @@ fn what_came_meanwhile_is_dealt_with_unless_the_turn_left_it_alone() {
 #[test]
 fn a_reply_counts_and_nothing_else_does() {
     let store = Memory::new();
-    for (number, outcome) in [Outcome::Replied, Outcome::Dead("x".to_owned()), Outcome::Replied]
-        .into_iter()
-        .enumerate()
+    for (number, outcome) in [
+        Outcome::Replied,
+        Outcome::Dead("x".to_owned()),
+        Outcome::Replied,
+    ]
+    .into_iter()
+    .enumerate()
     {
         let name = format!("x{number}");
         run(&store, Command::Record(message(&name, "c", &name, 1)));
         let turn = claim_all(&store, 2).remove(0);
-        run(&store, Command::Save(save(&turn, 1, 3, vec![], ended(outcome))));
+        run(
+            &store,
+            Command::Save(save(&turn, 1, 3, vec![], ended(outcome))),
+        );
     }
     run(&store, Command::Record(message("e", "c", "i", 4)));
     let turn = claim_all(&store, 5).remove(0);
-    let Answer::Saved(standing) = run(&store, Command::Save(save(&turn, 1, 6, vec![], running("s")))) else {
+    let Answer::Saved(standing) = run(
+        &store,
+        Command::Save(save(&turn, 1, 6, vec![], running("s"))),
+    ) else {
         panic!()
     };
     assert_eq!(standing.known.replies(), 2);
     let soon = later(at(6), Duration::from_mins(61));
-    assert_eq!((standing.known.replies_last_hour(at(6)), standing.known.replies_last_hour(soon)), (2, 0));
+    assert_eq!(
+        (
+            standing.known.replies_last_hour(at(6)),
+            standing.known.replies_last_hour(soon)
+        ),
+        (2, 0)
+    );
 }
 
 #[test]
@@ -208,7 +246,10 @@ fn what_a_turn_takes_up_waits_no_longer() {
     let turn = claim_all(&store, 1).remove(0);
     run(&store, Command::Record(message("e2", "c", "i2", 2)));
     let learnt = vec![Learnt::TookUp(waiting("i2", 2))];
-    let Answer::Saved(standing) = run(&store, Command::Save(save(&turn, 1, 3, learnt, running("s")))) else {
+    let Answer::Saved(standing) = run(
+        &store,
+        Command::Save(save(&turn, 1, 3, learnt, running("s"))),
+    ) else {
         panic!()
     };
     assert_eq!(standing.next_deadline_at, None);
@@ -235,7 +276,10 @@ fn a_merge_may_join_a_running_turn_with_one_that_was_put_off() {
     };
     picture.turns.insert(TurnId(4), Ok(stored));
     let turns = claimed(&mut picture, 5).turns;
-    assert_eq!(turns.iter().map(|(turn, _)| turn.id).collect::<Vec<_>>(), [TurnId(4)]);
+    assert_eq!(
+        turns.iter().map(|(turn, _)| turn.id).collect::<Vec<_>>(),
+        [TurnId(4)]
+    );
     let (left, due_at) = &picture.changes.conversations[&key("c")];
     assert!(left.lane.is_run_by(TurnId(3), Runner(1)) && left.lane.is_run_by(TurnId(4), Runner(1)));
     assert_eq!(*due_at, None);
@@ -244,17 +288,26 @@ fn a_merge_may_join_a_running_turn_with_one_that_was_put_off() {
 #[test]
 fn a_refused_save_changes_nothing() {
     let mut picture = due(|conversation| {
-        conversation.lane.turns.push(lane_turn(3, Run::By(Runner(2))));
+        conversation
+            .lane
+            .turns
+            .push(lane_turn(3, Run::By(Runner(2))));
     });
     let turn = StoredTurn {
         id: TurnId(3),
-        ..claimed(&mut due(|conversation| conversation.lane.wait(waiting("i", 0))), 1)
-            .turns
-            .remove(0)
-            .0
+        ..claimed(
+            &mut due(|conversation| conversation.lane.wait(waiting("i", 0))),
+            1,
+        )
+        .turns
+        .remove(0)
+        .0
     };
     let learnt = vec![Learnt::Wrote(item("own")), Learnt::Merged(id("d"))];
-    let answer = apply(Command::Save(save(&turn, 1, 5, learnt, running("s"))), &mut picture);
+    let answer = apply(
+        Command::Save(save(&turn, 1, 5, learnt, running("s"))),
+        &mut picture,
+    );
     assert!(matches!(answer, Answer::Refused(StoreError::NotRunning)));
     assert!(picture.changes.conversations.is_empty() && picture.changes.turns.is_empty());
 }

@@ -13,8 +13,8 @@ use crate::conversation::Status;
 use crate::id::ThreadId;
 use crate::outcome::{HandoffReason, Outcome, SkipReason};
 use crate::store::{
-    Change, Claimed, DeadLetterId, Delivery, Learnt, Message, Progress, Recorded,
-    StoreError, StoredTurn,
+    Change, Claimed, DeadLetterId, Delivery, Learnt, Message, Progress, Recorded, StoreError,
+    StoredTurn,
 };
 
 #[derive(Debug, Clone)]
@@ -97,8 +97,18 @@ impl Pair {
             Step::Save(which, learnt, end) => self.save(which, learnt, &end).await,
             Step::Retry(letter) => {
                 let request = retry(DeadLetterId(letter), second);
-                let one = self.memory.store().retry_dead_letter(request).await.unwrap();
-                let other = self.sqlite.store().retry_dead_letter(request).await.unwrap();
+                let one = self
+                    .memory
+                    .store()
+                    .retry_dead_letter(request)
+                    .await
+                    .unwrap();
+                let other = self
+                    .sqlite
+                    .store()
+                    .retry_dead_letter(request)
+                    .await
+                    .unwrap();
                 assert_eq!(one, other);
             }
             Step::Drop(letter) => {
@@ -157,7 +167,13 @@ impl Pair {
         let Some(turn) = latest.get(usize::from(which) % latest.len().max(1)) else {
             return;
         };
-        let request = save(turn, self.runner, self.second, self.learnt(learnt, turn), self.progress(end));
+        let request = save(
+            turn,
+            self.runner,
+            self.second,
+            self.learnt(learnt, turn),
+            self.progress(end),
+        );
         let one = self.memory.store().save(request.clone()).await;
         let other = self.sqlite.store().save(request).await;
         match (one, other) {
@@ -182,7 +198,10 @@ impl Pair {
                 received_at: at(self.second),
                 deadline_at: at(self.second + 9),
             })],
-            5 => vec![Learnt::Settled(vec![item("i1")]), Learnt::Unusable("odd".to_owned())],
+            5 => vec![
+                Learnt::Settled(vec![item("i1")]),
+                Learnt::Unusable("odd".to_owned()),
+            ],
             _ => vec![],
         }
     }
@@ -210,8 +229,14 @@ impl Pair {
     async fn compare(&self) {
         let (memory, sqlite) = (self.memory.store(), self.sqlite.store());
         let now = at(self.second);
-        assert_eq!(memory.backlog(now).await.unwrap(), sqlite.backlog(now).await.unwrap());
-        assert_eq!(memory.dead_letters().await.unwrap(), sqlite.dead_letters().await.unwrap());
+        assert_eq!(
+            memory.backlog(now).await.unwrap(),
+            sqlite.backlog(now).await.unwrap()
+        );
+        assert_eq!(
+            memory.dead_letters().await.unwrap(),
+            sqlite.dead_letters().await.unwrap()
+        );
     }
 }
 

@@ -96,7 +96,8 @@ fn known(row: &Row<'_>) -> Result<Conversation, StoreError> {
         count: row.get("repeated_count")?,
     };
     // The holder is looked up again, unless the relay itself gave it to humans.
-    let moved = time("handed_off_at")?.filter(|at| time("holder_at").is_ok_and(|held| held <= Some(*at)));
+    let moved =
+        time("handed_off_at")?.filter(|at| time("holder_at").is_ok_and(|held| held <= Some(*at)));
     let inbox_id: Option<String> = row.get("inbox_id")?;
     let inbox_id = inbox_id.and_then(|id| InboxId::parse(&id).ok());
     if let (Some(at), Some(inbox_id)) = (moved, inbox_id) {
@@ -280,7 +281,8 @@ fn bury(connection: &Connection, turn: &mut StoredTurn) -> Result<(), StoreError
 }
 
 fn own_items(connection: &Connection, turn: TurnId) -> Result<Vec<ItemId>, StoreError> {
-    let sql = "SELECT item_id FROM old_parts WHERE turn_id = ? AND item_id IS NOT NULL ORDER BY position";
+    let sql =
+        "SELECT item_id FROM old_parts WHERE turn_id = ? AND item_id IS NOT NULL ORDER BY position";
     let mut statement = connection.prepare_cached(sql)?;
     let found = statement.query_map([turn.0], |row| row.get::<_, String>(0))?;
     let mut items = Vec::new();

@@ -182,14 +182,12 @@ impl Loader<'_> {
             "SELECT merged_into, waiting_since, backlog, touched_at FROM conversations
              WHERE account = ?1 AND conversation_id = ?2",
         )?;
-        let (merged_into, since, backlog, touched_at) = statement.query_row(
-            params![key.0.as_str(), key.1.as_str()],
-            |row| {
+        let (merged_into, since, backlog, touched_at) =
+            statement.query_row(params![key.0.as_str(), key.1.as_str()], |row| {
                 let merged_into = rows::conversation_id(row.get_ref(0)?);
                 let since: Option<i64> = row.get(1)?;
                 Ok((merged_into, since, row.get::<_, i64>(2)?, row.get(3)?))
-            },
-        )?;
+            })?;
         let mut lane = Lane::default();
         if merged_into.is_none() {
             lane.turns = self.unfinished(key)?;

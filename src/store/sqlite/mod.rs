@@ -127,7 +127,8 @@ fn start(
         watch,
         lock,
     };
-    let writer = Writer::start(tables).map_err(|error| open::cannot_open(path, error.to_string()))?;
+    let writer =
+        Writer::start(tables).map_err(|error| open::cannot_open(path, error.to_string()))?;
     Ok(Sqlite {
         writer,
         reader: Reader::new(real_path),
@@ -183,7 +184,8 @@ impl Store for Sqlite {
 #[async_trait]
 impl Operations for Sqlite {
     async fn backlog(&self, now: Timestamp) -> Result<Vec<Backlog>, StoreError> {
-        self.read(move |connection| read::backlog(connection, now)).await
+        self.read(move |connection| read::backlog(connection, now))
+            .await
     }
 
     async fn dead_letters(&self) -> Result<Vec<DeadLetter>, StoreError> {

@@ -84,7 +84,8 @@ pub(super) fn open_beside(path: &Path) -> Result<Connection, StoreError> {
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(unusable)?;
     let version = migrate::version(&connection).map_err(unusable)?;
     if version < migrate::NEWEST {
-        let what = format!("its schema is {version}; start the relay once, which brings it up to date");
+        let what =
+            format!("its schema is {version}; start the relay once, which brings it up to date");
         return Err(cannot_open(path, what));
     }
     Ok(connection)
@@ -198,7 +199,10 @@ pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
 pub(super) fn unusable(path: &Path, error: &rusqlite::Error) -> StoreError {
     let what = error.to_string();
     let damaged = [ErrorCode::DatabaseCorrupt, ErrorCode::NotADatabase];
-    if error.sqlite_error_code().is_some_and(|code| damaged.contains(&code)) {
+    if error
+        .sqlite_error_code()
+        .is_some_and(|code| damaged.contains(&code))
+    {
         not_ours(path, what)
     } else {
         cannot_open(path, what)

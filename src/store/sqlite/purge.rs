@@ -111,7 +111,8 @@ fn events(
         deleted += 1;
         let happened_at: Option<i64> = row.get(1)?;
         if let Some(happened_at) = happened_at {
-            let account = AccountName::new(row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?);
+            let account =
+                AccountName::new(row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?);
             let until = raised.entry(account).or_insert(happened_at);
             *until = happened_at.max(*until);
         }

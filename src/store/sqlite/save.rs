@@ -32,7 +32,9 @@ impl Saver<'_> {
         }
         for (account, item_id, received_at) in changes.items {
             self.connection
-                .prepare_cached("INSERT INTO items (account, item_id, received_at) VALUES (?, ?, ?)")?
+                .prepare_cached(
+                    "INSERT INTO items (account, item_id, received_at) VALUES (?, ?, ?)",
+                )?
                 .execute(params![
                     account.as_str(),
                     item_id.as_str(),
@@ -145,7 +147,10 @@ pub(super) fn add_dead_letter(
             letter.id.0,
             letter.account.as_str(),
             letter.turn_id.map(|id| id.0),
-            letter.conversation_id.as_ref().map(crate::id::ConversationId::as_str),
+            letter
+                .conversation_id
+                .as_ref()
+                .map(crate::id::ConversationId::as_str),
             letter.event_type,
             letter.may_have_answered,
             letter.error,

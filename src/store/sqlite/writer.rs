@@ -273,7 +273,10 @@ impl Tables {
             destroyed.map_err(|error| error.to_string())
         });
         if let Err(error) = destroyed {
-            tracing::error!(error, "old keys could not be destroyed; the next purge tries again");
+            tracing::error!(
+                error,
+                "old keys could not be destroyed; the next purge tries again"
+            );
         }
     }
 

@@ -15,14 +15,23 @@ async fn a_conversation_is_rebuilt_from_its_turns() {
     store.record(message("e3", "d", "i3", 3)).await.unwrap();
     folder.sql("UPDATE conversations SET value = '{\"known\":' WHERE conversation_id = 'c'");
     let refused = store.save(save(&turn, 1, 4, vec![], running("s"))).await;
-    assert!(matches!(refused, Err(StoreError::NotRunning)), "it is claimed anew");
+    assert!(
+        matches!(refused, Err(StoreError::NotRunning)),
+        "it is claimed anew"
+    );
     let claimed = store.claim(claim(1, 5, 9)).await.unwrap();
     assert_eq!(claimed.turns.len(), 2);
     let again = &claimed.turns[0].0;
     assert_eq!((again.id, &again.messages), (turn.id, &turn.messages));
-    store.save(save(again, 1, 6, vec![], running("s"))).await.unwrap();
+    store
+        .save(save(again, 1, 6, vec![], running("s")))
+        .await
+        .unwrap();
     let skipped = Outcome::Skipped(crate::outcome::SkipReason::NotCustomer);
-    let told = store.save(save(again, 1, 7, vec![], ended(skipped))).await.unwrap();
+    let told = store
+        .save(save(again, 1, 7, vec![], ended(skipped)))
+        .await
+        .unwrap();
     assert_eq!(told.next_deadline_at, None);
 }
 
@@ -35,10 +44,17 @@ async fn messages_that_waited_in_it_are_looked_for() {
     let claimed = store.claim(claim(1, 5, 9)).await.unwrap();
     let turn = &claimed.turns[0].0;
     assert_eq!((&turn.conversation_id, turn.messages.len()), (&id("c"), 0));
-    assert_eq!(turn.deadline_at, claim(1, 5 + 180, 9).now.at, "the usual time");
+    assert_eq!(
+        turn.deadline_at,
+        claim(1, 5 + 180, 9).now.at,
+        "the usual time"
+    );
     assert_eq!(claimed.next_due_at, None);
     store.record(message("e2", "c", "i2", 6)).await.unwrap();
-    store.save(save(turn, 1, 7, vec![], ended(Outcome::Replied))).await.unwrap();
+    store
+        .save(save(turn, 1, 7, vec![], ended(Outcome::Replied)))
+        .await
+        .unwrap();
     let next = store.claim(claim(1, 8, 9)).await.unwrap().turns.remove(0).0;
     assert_eq!(next.messages[0].item_id, item("i2"));
 }
@@ -56,21 +72,31 @@ async fn turns_that_began_before_a_merge_are_found() {
     let store = folder.open().await;
     let (again, standing) = store.claim(claim(2, 4, 9)).await.unwrap().turns.remove(0);
     assert_eq!((again.id, standing.merged_into), (turn.id, Some(id("c"))));
-    store.save(save(&again, 2, 5, vec![], ended(Outcome::Replied))).await.unwrap();
+    store
+        .save(save(&again, 2, 5, vec![], ended(Outcome::Replied)))
+        .await
+        .unwrap();
     let claimed = store.claim(claim(2, 6, 9)).await.unwrap();
     assert_eq!((claimed.turns.len(), claimed.next_due_at), (0, None));
 }
 
 #[tokio::test]
 async fn a_turn_becomes_a_dead_letter_and_the_others_go_on() {
-    for damage in ["messages = '['", "conversation_id = '../'", "outcome = 'odd'", "began = -1"] {
+    for damage in [
+        "messages = '['",
+        "conversation_id = '../'",
+        "outcome = 'odd'",
+        "began = -1",
+    ] {
         let folder = Folder::new();
         let store = folder.open().await;
         store.record(message("e1", "c", "i1", 0)).await.unwrap();
         store.record(message("e2", "d", "i2", 0)).await.unwrap();
         assert_eq!(store.claim(claim(1, 1, 9)).await.unwrap().turns.len(), 2);
         store.record(message("e3", "c", "i3", 2)).await.unwrap();
-        folder.sql(&format!("UPDATE turns SET {damage} WHERE conversation_id = 'c'"));
+        folder.sql(&format!(
+            "UPDATE turns SET {damage} WHERE conversation_id = 'c'"
+        ));
         store.close().await;
         let store = folder.open().await;
         let claimed = store.claim(claim(2, 3, 9)).await.unwrap();

@@ -18,7 +18,9 @@ async fn opened() -> (Folder, Sqlite) {
 async fn assert_gone(store: &Sqlite) {
     let gone = |error| matches!(error, StoreError::Gone { .. });
     for _ in 0..2 {
-        assert!(gone(store.record(message("e2", "c", "i2", 1)).await.unwrap_err()));
+        assert!(gone(
+            store.record(message("e2", "c", "i2", 1)).await.unwrap_err()
+        ));
         assert!(gone(store.probe().await.unwrap_err()));
         assert!(gone(store.purge(at(0)).await.unwrap_err()));
     }
@@ -51,7 +53,10 @@ async fn a_replaced_file_is_noticed_and_not_touched() {
 async fn a_file_cut_short_is_noticed() {
     for (suffix, length) in [("", 4096), ("", 0), ("-wal", 5000), ("-wal", 0)] {
         let (folder, store) = opened().await;
-        let file = fs::File::options().write(true).open(folder.file(suffix)).unwrap();
+        let file = fs::File::options()
+            .write(true)
+            .open(folder.file(suffix))
+            .unwrap();
         file.set_len(length).unwrap();
         assert_gone(&store).await;
         store.close().await;
@@ -79,7 +84,10 @@ async fn a_log_that_a_checkpoint_emptied_is_not_gone() {
     let busy: i64 = other
         .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
         .unwrap();
-    assert_eq!((busy, fs::metadata(folder.file("-wal")).unwrap().len()), (0, 0));
+    assert_eq!(
+        (busy, fs::metadata(folder.file("-wal")).unwrap().len()),
+        (0, 0)
+    );
     let told = store.record(message("e2", "c", "i2", 1)).await.unwrap();
     assert_eq!(told, Recorded::Accepted);
 }

@@ -5,9 +5,9 @@ use rusqlite::Connection;
 use super::Folder;
 use crate::conversation::Status;
 use crate::id::ThreadId;
+use crate::outcome::Outcome;
 use crate::store::conformance::bench::{claim, ended, id, item, message, retry, save};
 use crate::store::{DeadLetterId, Operations, Recorded, Sqlite, Store, StoreError};
-use crate::outcome::Outcome;
 
 const JOURNAL: &str = include_str!("../../migrations/0001_journal.sql");
 /// 2026-01-01, in milliseconds.
@@ -63,18 +63,36 @@ async fn what_waited_waits_again() {
     let folder = old();
     assert_ne!(folder.files_with(b"needle-"), Vec::<String>::new());
     let store = folder.open().await;
-    assert_eq!(folder.files_with(b"needle-"), Vec::<String>::new(), "words are wiped");
+    assert_eq!(
+        folder.files_with(b"needle-"),
+        Vec::<String>::new(),
+        "words are wiped"
+    );
     let claimed = store.claim(claim(1, 10, 9)).await.unwrap();
-    let [(waits, standing), (left, _)] = &claimed.turns[..] else { panic!("{claimed:?}") };
-    assert_eq!((&waits.conversation_id, &waits.messages[0].item_id), (&id("waits"), &item("i2")));
+    let [(waits, standing), (left, _)] = &claimed.turns[..] else {
+        panic!("{claimed:?}")
+    };
+    assert_eq!(
+        (&waits.conversation_id, &waits.messages[0].item_id),
+        (&id("waits"), &item("i2"))
+    );
     assert_eq!(waits.messages.len(), 1);
     assert!(waits.id.0 > 9);
     let known = &standing.known;
     assert_eq!(known.thread_id(), Some(&ThreadId("thread".to_owned())));
-    assert_eq!((known.locale.as_deref(), known.repetition.count), (Some("de"), 2));
-    assert_eq!((known.replies(), known.own_items()), (1, &[item("own")][..]));
+    assert_eq!(
+        (known.locale.as_deref(), known.repetition.count),
+        (Some("de"), 2)
+    );
+    assert_eq!(
+        (known.replies(), known.own_items()),
+        (1, &[item("own")][..])
+    );
     assert!(known.is_settled(&item("i1")));
-    assert_eq!((&left.conversation_id, &left.messages[0].item_id), (&id("left"), &item("i3")));
+    assert_eq!(
+        (&left.conversation_id, &left.messages[0].item_id),
+        (&id("left"), &item("i3"))
+    );
     for (event, item) in [("e1", "new"), ("new1", "i1"), ("new2", "i4")] {
         let told = store.record(message(event, "c", item, 20)).await.unwrap();
         assert_eq!(told, Recorded::Duplicate, "{event} {item}");
@@ -86,10 +104,27 @@ async fn what_may_have_answered_goes_to_a_person() {
     let folder = old();
     let store = folder.open().await;
     let letters = store.dead_letters().await.unwrap();
-    let told: Vec<_> = letters.iter().map(|letter| (letter.id.0, letter.turn_id.map(|id| id.0), letter.may_have_answered)).collect();
-    assert_eq!(told, [(5, Some(4), true), (7, None, false), (8, Some(3), true)]);
+    let told: Vec<_> = letters
+        .iter()
+        .map(|letter| {
+            (
+                letter.id.0,
+                letter.turn_id.map(|id| id.0),
+                letter.may_have_answered,
+            )
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [(5, Some(4), true), (7, None, false), (8, Some(3), true)]
+    );
     assert!(letters[2].error.contains("words are gone"));
-    assert!(store.retry_dead_letter(retry(DeadLetterId(8), 10)).await.unwrap());
+    assert!(
+        store
+            .retry_dead_letter(retry(DeadLetterId(8), 10))
+            .await
+            .unwrap()
+    );
     let claimed = store.claim(claim(1, 10, 9)).await.unwrap();
     let sent = claimed.turns.iter().find(|(turn, _)| turn.id.0 == 3);
     assert!(sent.unwrap().0.retried);
@@ -100,22 +135,36 @@ async fn what_may_have_answered_goes_to_a_person() {
 async fn what_was_handed_off_stays_so() {
     let folder = old();
     let store = folder.open().await;
-    store.record(message("e9", "moved", "i9", 10)).await.unwrap();
+    store
+        .record(message("e9", "moved", "i9", 10))
+        .await
+        .unwrap();
     let claimed = store.claim(claim(1, 11, 9)).await.unwrap();
-    let (turn, standing) = claimed.turns.iter().find(|(turn, _)| turn.conversation_id == id("moved")).unwrap();
+    let (turn, standing) = claimed
+        .turns
+        .iter()
+        .find(|(turn, _)| turn.conversation_id == id("moved"))
+        .unwrap();
     assert_eq!(standing.known.facts.status(), Some(Status::Closed));
     assert!(standing.known.facts.holder().is_some());
-    store.save(save(turn, 1, 12, vec![], ended(Outcome::Replied))).await.unwrap();
+    store
+        .save(save(turn, 1, 12, vec![], ended(Outcome::Replied)))
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
 async fn it_is_done_once_and_a_wipe_that_was_cut_short_again() {
     let folder = old();
     let beside = Sqlite::open_beside(&folder.path()).await;
-    assert!(matches!(beside, Err(StoreError::CannotOpen { .. })), "not by an operator");
+    assert!(
+        matches!(beside, Err(StoreError::CannotOpen { .. })),
+        "not by an operator"
+    );
     folder.open().await.close().await;
     assert_eq!(folder.number("PRAGMA user_version"), 2);
-    let tables = "SELECT count(*) FROM sqlite_schema WHERE name LIKE 'old%' OR name IN ('unwiped', 'parts')";
+    let tables =
+        "SELECT count(*) FROM sqlite_schema WHERE name LIKE 'old%' OR name IN ('unwiped', 'parts')";
     assert_eq!(folder.number(tables), 0);
     folder.sql("CREATE TABLE unwiped (id INTEGER) STRICT");
     let store = folder.open().await;

@@ -5,10 +5,10 @@ use std::os::unix::fs::PermissionsExt;
 use rusqlite::Connection;
 
 use super::Folder;
+use crate::outcome::Outcome;
 use crate::store::conformance::bench::{at, claim, ended, message, retry, save};
 use crate::store::types::Progress;
 use crate::store::{Operations, Sqlite, Store, StoreError};
-use crate::outcome::Outcome;
 
 #[tokio::test]
 async fn a_second_relay_is_refused_whatever_the_path() {
@@ -46,7 +46,10 @@ async fn the_folder_is_made() {
 #[tokio::test]
 async fn a_foreign_file_is_left_alone() {
     let folder = Folder::new();
-    for content in [b"not a database, but somebody's only copy".as_slice(), &[0; 4096]] {
+    for content in [
+        b"not a database, but somebody's only copy".as_slice(),
+        &[0; 4096],
+    ] {
         std::fs::write(folder.path(), content).unwrap();
         let refused = Sqlite::open(&folder.path()).await;
         assert!(matches!(refused, Err(StoreError::NotOurs { .. })));
@@ -63,7 +66,16 @@ async fn a_newer_file_is_left_alone() {
     let folder = Folder::new();
     folder.open().await.close().await;
     folder.sql("PRAGMA user_version = 3");
-    let newer = |refused| matches!(refused, Err(StoreError::Newer { found: 3, known: 2, .. }));
+    let newer = |refused| {
+        matches!(
+            refused,
+            Err(StoreError::Newer {
+                found: 3,
+                known: 2,
+                ..
+            })
+        )
+    };
     assert!(newer(Sqlite::open(&folder.path()).await));
     assert!(newer(Sqlite::open_beside(&folder.path()).await));
 }
@@ -80,7 +92,10 @@ async fn a_damaged_file_is_refused() {
     let whole = std::fs::read(folder.path()).unwrap();
     std::fs::write(folder.path(), &whole[..whole.len() - 1_000]).unwrap();
     let refused = Sqlite::open(&folder.path()).await;
-    assert!(matches!(refused, Err(StoreError::NotOurs { .. })), "cut short");
+    assert!(
+        matches!(refused, Err(StoreError::NotOurs { .. })),
+        "cut short"
+    );
     let mut holed = whole;
     let middle = holed.len() / 2 / 4096 * 4096;
     holed[middle..middle + 4096].fill(0x5A);
@@ -115,10 +130,18 @@ async fn an_operator_sees_to_dead_letters_beside_the_relay() {
     let operator = Sqlite::open_beside(&folder.path()).await.unwrap();
     assert_eq!(operator.backlog(at(3)).await.unwrap()[0].dead_letters, 1);
     let letter = operator.dead_letters().await.unwrap().remove(0);
-    assert!(operator.retry_dead_letter(retry(letter.id, 4)).await.unwrap());
+    assert!(
+        operator
+            .retry_dead_letter(retry(letter.id, 4))
+            .await
+            .unwrap()
+    );
     operator.close().await;
     let again = relay.claim(claim(1, 5, 9)).await.unwrap().turns.remove(0).0;
-    relay.save(save(&again, 1, 6, vec![], ended(Outcome::Replied))).await.unwrap();
+    relay
+        .save(save(&again, 1, 6, vec![], ended(Outcome::Replied)))
+        .await
+        .unwrap();
     relay.close().await;
 }
 
@@ -127,10 +150,18 @@ async fn an_operator_alone_leaves_the_log_to_the_relay() {
     let folder = Folder::new();
     folder.open().await.close().await;
     let operator = Sqlite::open_beside(&folder.path()).await.unwrap();
-    assert!(!operator.drop_dead_letter(crate::store::DeadLetterId(1)).await.unwrap());
+    assert!(
+        !operator
+            .drop_dead_letter(crate::store::DeadLetterId(1))
+            .await
+            .unwrap()
+    );
     operator.close().await;
     folder.open().await.close().await;
-    assert!(!folder.file("-wal").exists(), "emptied and removed at the close");
+    assert!(
+        !folder.file("-wal").exists(),
+        "emptied and removed at the close"
+    );
     let mode: String = Connection::open(folder.path())
         .unwrap()
         .query_row("PRAGMA journal_mode", [], |row| row.get(0))

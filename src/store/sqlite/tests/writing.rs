@@ -25,7 +25,12 @@ async fn one_that_fails_fails_alone() {
     let mut tasks = Vec::new();
     for number in 0..20 {
         let store = store.clone();
-        let delivery = message(&format!("e{number}"), &format!("c{number}"), &format!("i{number}"), 0);
+        let delivery = message(
+            &format!("e{number}"),
+            &format!("c{number}"),
+            &format!("i{number}"),
+            0,
+        );
         tasks.push(tokio::spawn(async move { store.record(delivery).await }));
     }
     tokio::task::yield_now().await;
@@ -75,14 +80,23 @@ async fn a_turns_id_is_not_given_twice() {
     let store = folder.open().await;
     store.record(message("e1", "c", "i1", 0)).await.unwrap();
     let turn = store.claim(claim(1, 1, 9)).await.unwrap().turns.remove(0).0;
-    store.save(save(&turn, 1, 2, vec![], ended(Outcome::Replied))).await.unwrap();
+    store
+        .save(save(&turn, 1, 2, vec![], ended(Outcome::Replied)))
+        .await
+        .unwrap();
     store.purge(at(100)).await.unwrap();
     assert_eq!(folder.number("SELECT count(*) FROM turns"), 0);
     assert_eq!(folder.number("SELECT count(*) FROM conversations"), 0);
     store.close().await;
     let store = folder.open().await;
     store.record(message("e2", "c", "i2", 200)).await.unwrap();
-    let next = store.claim(claim(2, 201, 9)).await.unwrap().turns.remove(0).0;
+    let next = store
+        .claim(claim(2, 201, 9))
+        .await
+        .unwrap()
+        .turns
+        .remove(0)
+        .0;
     assert!(next.id > turn.id);
 }
 
@@ -101,11 +115,19 @@ async fn a_purge_of_many_goes_in_steps_and_misses_nothing() {
     );
     store.record(message("e1", "c", "i1", 9)).await.unwrap();
     store.purge(at(9)).await.unwrap();
-    for (table, left) in [("events", 1), ("items", 1), ("turns", 0), ("conversations", 1)] {
+    for (table, left) in [
+        ("events", 1),
+        ("items", 1),
+        ("turns", 0),
+        ("conversations", 1),
+    ] {
         let sql = format!("SELECT count(*) FROM {table}");
         assert_eq!(folder.number(&sql), left, "{table}");
     }
-    assert_eq!(folder.number("SELECT forgotten_until_us FROM accounts"), 3_500_000);
+    assert_eq!(
+        folder.number("SELECT forgotten_until_us FROM accounts"),
+        3_500_000
+    );
     assert_eq!(store.backlog(at(9)).await.unwrap()[0].turns, 1);
 }
 
@@ -115,7 +137,9 @@ async fn finished_rows_cost_nothing() {
     folder.open().await.close().await;
     let connection = Connection::open(folder.path()).unwrap();
     let plan = |sql: &str| {
-        let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let mut statement = connection
+            .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
+            .unwrap();
         let mut rows = statement.raw_query();
         let mut plan = Vec::new();
         while let Some(row) = rows.next().unwrap() {
@@ -133,10 +157,18 @@ async fn finished_rows_cost_nothing() {
         purge::NEEDED_KEYS,
     ] {
         let plan = plan(sql);
-        let whole = |table: &str| plan.iter().any(|line| line.starts_with(&format!("SCAN {table}")) && !line.contains("turns_kept"));
+        let whole = |table: &str| {
+            plan.iter().any(|line| {
+                line.starts_with(&format!("SCAN {table}")) && !line.contains("turns_kept")
+            })
+        };
         let tables = ["events", "items", "turns", "conversations", "c", "o", "t"];
         assert!(!tables.into_iter().any(whole), "{plan:#?}");
     }
     let backlog = plan(read::BACKLOG);
-    assert!(backlog.iter().any(|line| line.contains("COVERING INDEX conversations_waiting")));
+    assert!(
+        backlog
+            .iter()
+            .any(|line| line.contains("COVERING INDEX conversations_waiting"))
+    );
 }
