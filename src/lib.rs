@@ -10,27 +10,36 @@
 //! 1. Gladly posts a webhook. [`http`] finds the [`account`] by
 //!    `X-Account-Identifier`, [`relay`] journals the event in the [`store`],
 //!    and only then does Gladly get its 200.
-//! 2. The account's dispatcher claims a *turn*: all messages that wait in one
-//!    conversation. The conversation is the turn's *lane*; the store lets no
-//!    second turn into it.
-//! 3. *Gather*: [`gladly`] tells who holds the conversation and what the
-//!    messages say.
-//! 4. *Ask*: [`relay::policy`] decides; [`gleen`] answers; the policy judges
-//!    the answer and [`text`] writes it for the channel.
-//! 5. *Deliver*: each part is stored as *sending*, posted, stored as *sent*.
-//! 6. Whatever fails becomes a *handoff*: a note to the agent and one move to
-//!    the human inbox.
-//! 7. The *outcome* is stored, and everybody's words are erased.
+//! 2. The account's *driver* claims a *turn*: all messages that wait in one
+//!    conversation. The conversation is the turn's *lane*; turns in a lane run
+//!    one after another.
+//! 3. `relay::run` does one action after another and tells the turn what came of
+//!    it; [`relay::turn`], pure, says what is next:
+//!    - *Gather*: whose is the conversation, and what do the messages say?
+//!    - *Ask*: [`relay::policy`] decides; [`gleen`] answers; the policy judges the
+//!      answer and [`text`] writes it for the channel.
+//!    - *Deliver*: each part is stored as *unsure*, posted, stored as *sent*.
+//!    - *Hand off*, whatever fails: a note to the agent and one move to the human
+//!      inbox.
+//! 4. The *outcome* is stored, and everybody's words are erased.
 //!
-//! Each step is stored before the next, so a process that is killed anywhere
-//! leaves a turn that the next process takes up. What may or may not have
-//! reached Gladly is looked for in the conversation before it is sent again.
+//! # What holds it together
+//!
+//! - *Is it still the bot's?* is asked in one place, [`conversation::Facts::whose`].
+//!   Only from its facts comes a [`conversation::Clearance`], and [`gladly`]
+//!   writes nothing without one.
+//! - What a turn does stands in [`relay::turn`] alone, what the store changes in
+//!   [`store::apply`] alone; neither reads a clock or opens a socket, so random
+//!   histories are played against both.
+//! - A process that is killed anywhere leaves a turn that the next one takes up.
+//!   What may have reached Gladly is looked for before it is sent again.
+//! - One steady clock: [`clock`] says how time is told.
 //!
 //! # What is deliberately absent
 //!
 //! No answer from memory: truth is in the store. No retry inside a client: a
 //! reply has no idempotency key. No call to Gladly or Gleen inside a database
-//! transaction. No text in a log, a metric or an error.
+//! transaction. No rule in SQL. No text in a log, a metric or an error.
 //!
 //! # Modules, in reading order
 
