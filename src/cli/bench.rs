@@ -15,16 +15,16 @@ pub(super) struct BenchArguments {
     #[arg(long)]
     chaos: bool,
     /// Messages in all
-    #[arg(long, default_value_t = 10_000)]
+    #[arg(long, default_value_t = 10_000, value_parser = at_least_one)]
     messages: usize,
     /// Conversations that are written in at the same time
-    #[arg(long, default_value_t = 300)]
+    #[arg(long, default_value_t = 300, value_parser = at_least_one)]
     conversations: usize,
     /// Messages written each second
     #[arg(long, default_value_t = 80.0, value_parser = rate)]
     messages_per_second: f64,
-    /// How often the relay is killed (with --chaos)
-    #[arg(long, default_value_t = 50)]
+    /// How often the relay is killed
+    #[arg(long, default_value_t = 50, requires = "chaos")]
     kills: usize,
     /// Repeats the random choices of an earlier run
     #[arg(long)]
@@ -50,7 +50,7 @@ pub(super) async fn bench(arguments: BenchArguments) -> anyhow::Result<ExitCode>
         binary: std::env::current_exe()?,
         folder,
         messages: arguments.messages,
-        conversations: arguments.conversations.max(1),
+        conversations: arguments.conversations,
         messages_per_second: arguments.messages_per_second,
         kills: if arguments.chaos { arguments.kills } else { 0 },
         chaos: arguments.chaos,
@@ -67,6 +67,13 @@ pub(super) async fn bench(arguments: BenchArguments) -> anyhow::Result<ExitCode>
     } else {
         ExitCode::FAILURE
     })
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    let count: Option<usize> = text.parse().ok();
+    count
+        .filter(|count| *count > 0)
+        .ok_or_else(|| "write a whole number of at least 1".to_owned())
 }
 
 fn rate(text: &str) -> Result<f64, String> {
