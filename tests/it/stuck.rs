@@ -1,0 +1,242 @@
+//! A turn that can't go on gives its conversation to a human when its time is
+//! up, and holds no later message of that conversation past that one's time.
+
+use std::time::Duration;
+
+use gladly_relay::outcome::HandoffReason::{CustomerRequested, Deadline};
+use gladly_relay::outcome::{Outcome, SkipReason};
+use gladly_relay::sim::{Operation, What};
+
+use crate::support::{TestRelay, let_pass, soon, two_parts};
+
+const HALF_A_DEADLINE: Duration = Duration::from_secs(30);
+const A_BIT_MORE: Duration = Duration::from_secs(31);
+
+/// Half a deadline later the customer writes again.
+async fn writes_again(relay: &TestRelay, conversation: &str) {
+    soon(relay.running().store.put_off(2)).await;
+    relay.clock.advance(HALF_A_DEADLINE);
+    relay.says(conversation, "are you there?");
+    relay.all_told().await;
+}
+
+/// A human has the conversation, and what came later is left to that human.
+async fn assert_given_up(relay: TestRelay, conversation: &str) {
+    let expected = [
+        Outcome::HandedOff(Deadline),
+        Outcome::Skipped(SkipReason::HandedOff),
+    ];
+    let outcomes = relay.outcomes(2).await;
+    assert_eq!(outcomes[0], expected[0]);
+    assert!(matches!(outcomes[1], Outcome::Skipped(_)), "{outcomes:?}");
+    assert!(relay.is_with_humans(conversation));
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn a_second_part_that_fails_for_ever_ends_with_a_human_who_reads_it_all() {
+    let relay = TestRelay::start().await;
+    relay.gleen.answer_next(two_parts().as_str());
+    let first = relay.gladly.hold_next_answer(Operation::Reply);
+    let conversation = relay.conversation();
+    relay.says(&conversation, "hello");
+    soon(first.reached()).await;
+    relay.always(Operation::Reply, What::status(500));
+    first.release();
+    writes_again(&relay, &conversation).await;
+    relay.pass(A_BIT_MORE).await;
+    relay.outcomes(2).await;
+    assert_eq!(relay.replies(&conversation).len(), 1);
+    let view = relay.view(&conversation);
+    assert_eq!(view.notes().len(), 1);
+    for words in ["Part 1", "Part 2", "Only the beginning"] {
+        assert!(view.notes()[0].contains(words), "{}", view.notes()[0]);
+    }
+    assert_given_up(relay, &conversation).await;
+}
+
+#[tokio::test]
+async fn a_reply_that_can_never_be_looked_for_does_not_hold_the_next_message() {
+    for what in [What::status(500), What::CutBefore] {
+        let relay = TestRelay::start().await;
+        relay.gladly.spoil_next(Operation::Reply, What::CutAfter);
+        relay.always(Operation::ListItems, what);
+        let conversation = relay.conversation();
+        relay.says(&conversation, "hello");
+        writes_again(&relay, &conversation).await;
+        relay.pass(A_BIT_MORE).await;
+        relay.pass(HALF_A_DEADLINE).await;
+        relay.outcomes(2).await;
+        assert_eq!(relay.replies(&conversation).len(), 1);
+        assert_eq!(relay.gladly.requests_of(Operation::Reply), 1);
+        assert_given_up(relay, &conversation).await;
+    }
+}
+
+#[tokio::test]
+async fn looks_that_fail_for_ever_do_not_hold_the_next_message() {
+    for what in [What::status(500), What::status(503), What::CutBefore] {
+        let relay = TestRelay::start().await;
+        relay.always(Operation::GetConversation, what);
+        let conversation = relay.conversation();
+        relay.says(&conversation, "hello");
+        writes_again(&relay, &conversation).await;
+        relay.pass(A_BIT_MORE).await;
+        relay.pass(HALF_A_DEADLINE).await;
+        relay.outcomes(2).await;
+        assert_eq!(relay.replies(&conversation).len(), 0);
+        assert_given_up(relay, &conversation).await;
+    }
+}
+
+#[tokio::test]
+async fn looks_that_fail_between_two_parts_do_not_hold_the_next_message() {
+    let relay = TestRelay::start().await;
+    relay.gleen.answer_next(two_parts().as_str());
+    relay.gladly.spoil_next(Operation::Reply, What::CutAfter);
+    let first = relay.gladly.hold_next_answer(Operation::ListItems);
+    let conversation = relay.conversation();
+    relay.says(&conversation, "hello");
+    soon(first.reached()).await;
+    relay.always(Operation::GetConversation, What::status(500));
+    // What was seen before the first part is not believed any more.
+    relay.clock.advance(Duration::from_secs(16));
+    first.release();
+    writes_again(&relay, &conversation).await;
+    relay.pass(A_BIT_MORE).await;
+    relay.pass(HALF_A_DEADLINE).await;
+    relay.outcomes(2).await;
+    assert_eq!(relay.replies(&conversation).len(), 1);
+    assert_given_up(relay, &conversation).await;
+}
+
+#[tokio::test]
+async fn looks_that_never_end_do_not_hold_the_next_message() {
+    let relay = TestRelay::start().await;
+    let conversation = relay.conversation();
+    let mut held = Vec::new();
+    held.push(relay.gladly.hold_next(Operation::GetConversation));
+    relay.says(&conversation, "hello");
+    soon(held[0].reached()).await;
+    relay.clock.advance(HALF_A_DEADLINE);
+    relay.says(&conversation, "are you there?");
+    relay.all_told().await;
+    relay.clock.advance(A_BIT_MORE);
+    for looks in 1..=4 {
+        held.push(relay.gladly.hold_next(Operation::GetConversation));
+        // The longest that a call may take, and the wait after it.
+        for _ in 0..2 {
+            relay.clock.advance(Duration::from_secs(13));
+            let_pass(Duration::from_secs(13)).await;
+        }
+        if looks < 4 && !relay.is_with_humans(&conversation) {
+            let next = |world: &gladly_relay::sim::GladlyWorld| {
+                let moved = world.requests_of(Operation::PatchConversation) > 0;
+                moved || world.requests_of(Operation::GetConversation) > looks
+            };
+            soon(relay.gladly.wait_for(next)).await;
+        }
+    }
+    assert_given_up(relay, &conversation).await;
+}
+
+/// The longest that Gladly asks anybody to wait.
+fn wait_ten_minutes() -> What {
+    What::too_many(600)
+}
+
+/// While a 429 stops all other calls, one urgent call passes each second.
+async fn urgent_calls(relay: &TestRelay, calls: &[(Operation, usize)]) {
+    for (operation, count) in calls {
+        let_pass(Duration::from_secs(1)).await;
+        let made = |world: &gladly_relay::sim::GladlyWorld| world.requests_of(*operation) >= *count;
+        soon(relay.gladly.wait_for(made)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_look_that_is_told_to_wait_ten_minutes_waits_until_the_deadline() {
+    for left in [10, 25] {
+        let relay = TestRelay::start().await;
+        let held = relay.gleen.hold_next(Operation::SendMessage);
+        let conversation = relay.conversation();
+        relay.says(&conversation, "hello");
+        soon(held.reached()).await;
+        relay.clock.advance(Duration::from_secs(60 - left));
+        relay
+            .gladly
+            .spoil_next(Operation::GetConversation, wait_ten_minutes());
+        held.release();
+        soon(relay.running().store.put_off(1)).await;
+        relay.pass(Duration::from_secs(left)).await;
+        let calls = [
+            (Operation::GetConversation, 2),
+            (Operation::AddNote, 1),
+            (Operation::PatchConversation, 1),
+        ];
+        urgent_calls(&relay, &calls).await;
+        assert_eq!(relay.next_outcome().await, Outcome::HandedOff(Deadline));
+        assert!(relay.is_with_humans(&conversation));
+        relay.finish().await;
+    }
+}
+
+/// Asks for a human so many seconds before the deadline.
+async fn asks_for_a_human(relay: &TestRelay, left: u64) -> String {
+    let held = relay.gladly.hold_next(Operation::GetItem);
+    let conversation = relay.conversation();
+    relay.says(&conversation, "agent please");
+    soon(held.reached()).await;
+    relay.clock.advance(Duration::from_secs(60 - left));
+    held.release();
+    conversation
+}
+
+#[tokio::test]
+async fn a_note_that_is_told_to_wait_ten_minutes_does_not_hold_the_move() {
+    for left in [10, 25] {
+        let relay = TestRelay::start().await;
+        relay
+            .gladly
+            .spoil_next(Operation::AddNote, wait_ten_minutes());
+        let conversation = asks_for_a_human(&relay, left).await;
+        let told =
+            |world: &gladly_relay::sim::GladlyWorld| world.requests_of(Operation::AddNote) >= 1;
+        soon(relay.gladly.wait_for(told)).await;
+        relay.clock.advance(Duration::from_secs(left));
+        let_pass(Duration::from_secs(left)).await;
+        let calls = [(Operation::PatchConversation, 1), (Operation::AddNote, 2)];
+        urgent_calls(&relay, &calls).await;
+        assert_eq!(
+            relay.next_outcome().await,
+            Outcome::HandedOff(CustomerRequested)
+        );
+        assert!(relay.is_with_humans(&conversation));
+        assert_eq!(relay.view(&conversation).notes().len(), 1);
+        relay.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn a_move_that_is_told_to_wait_ten_minutes_is_made_by_the_deadline() {
+    for left in [10, 25] {
+        let relay = TestRelay::start().await;
+        relay
+            .gladly
+            .spoil_next(Operation::PatchConversation, wait_ten_minutes());
+        let conversation = asks_for_a_human(&relay, left).await;
+        soon(relay.running().store.put_off(1)).await;
+        relay.pass(Duration::from_secs(left)).await;
+        let calls = [
+            (Operation::GetConversation, 2),
+            (Operation::PatchConversation, 2),
+        ];
+        urgent_calls(&relay, &calls).await;
+        assert_eq!(
+            relay.next_outcome().await,
+            Outcome::HandedOff(CustomerRequested)
+        );
+        assert!(relay.is_with_humans(&conversation));
+        relay.finish().await;
+    }
+}
