@@ -119,17 +119,22 @@ impl Client {
             after,
         };
         // Before the wait, so that those who may not call don't use up the rate.
-        if let Some(after) = self.lockout.closed(Instant::now()) {
+        if let Some(after) = self.lockout.closed_after_probe().await {
             return Err(refused(after));
         }
         self.pace.wait(precedence).await;
         match self.lockout.enter(Instant::now()) {
             Entry::Open => Ok(Permit(())),
-            Entry::Closed(after) => Err(refused(after)),
+            Entry::Closed(_) => match self.lockout.closed_after_probe().await {
+                None => Ok(Permit(())),
+                Some(after) => Err(refused(after)),
+            },
             Entry::Probe => {
                 // Only a call that is nobody's in particular shows whether the user
                 // is accepted again.
+                let probing = self.lockout.probe().await;
                 self.ask_whose_organization(Permit(())).await?;
+                drop(probing);
                 self.pace.wait(precedence).await;
                 Ok(Permit(()))
             }
