@@ -350,7 +350,11 @@ impl Run {
                     channel,
                     part: &words,
                 };
-                gladly.reply(permit, clearance, &item_id, content).await
+                if part.kind == PartKind::Message {
+                    gladly.message(permit, clearance, &item_id, content).await
+                } else {
+                    gladly.reply(permit, clearance, &item_id, content).await
+                }
             }
             PartKind::Note => gladly.note(permit, clearance, &part.body).await,
             PartKind::Topic => match TopicId::parse(&part.body) {
