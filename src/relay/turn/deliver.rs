@@ -32,7 +32,7 @@ impl Turn {
             return self.search(index, since, context);
         }
         // Surely absent: from the deadline on it is a human's.
-        if context.now.at >= self.deadline_at {
+        if self.deadline_passed || context.now.at >= self.deadline_at {
             self.hand_off(HandoffReason::Deadline, Some(HALF), context);
             return self.decide(context);
         }

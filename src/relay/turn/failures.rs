@@ -17,12 +17,7 @@ const GIVE_UP_AFTER: Duration = Duration::from_hours(24);
 pub(super) const MOST_REFUSALS: u32 = 6;
 /// Past the deadline, or this near to it, nobody waits longer for what Gladly
 /// asked to wait.
-const NEAR: Duration = Duration::from_secs(15);
-
-/// Whether the deadline is near or past.
-pub(super) fn is_near(deadline_at: Timestamp, now: Timestamp) -> bool {
-    time_until(deadline_at, now) < NEAR
-}
+pub(super) const NEAR: Duration = Duration::from_secs(15);
 
 impl Turn {
     /// A call came through: whatever failed in a row has ended.
