@@ -193,7 +193,7 @@ pub struct Turn {
     deadline_passed: bool,
     /// Nothing is known by which the conversation could be moved unseen.
     moves_not_unseen: bool,
-    /// The move is made by what webhooks told, because Gladly refuses every look.
+    /// The move is made by what webhooks told, because looks fail again and again.
     moving_unseen: bool,
     end: Option<Outcome>,
 }
@@ -219,7 +219,8 @@ struct State {
     failures: u32,
     failing_since: Option<Timestamp>,
     failing_looks: bool,
-    /// Refused looks in a row, and refused moves.
+    /// Failed looks in a row, the refused ones among them, and refused moves.
+    failed_looks: u32,
     refused_looks: u32,
     refused_moves: u32,
     /// Gladly wants the move without naming "nobody".
@@ -435,6 +436,8 @@ impl Turn {
             self.succeed();
         }
         self.state.refused_looks = 0;
+        self.state.failed_looks = 0;
+        self.moving_unseen = false;
         self.state.look_wanted = None;
     }
 

@@ -51,10 +51,8 @@ impl Turn {
     ) -> Action {
         let now = context.now.at;
         let given_up_at = later(self.deadline_at, UNCLEAR_FOR);
-        let next = context.standing.next_deadline_at;
-        let holds_the_next = next.is_some_and(|deadline| now >= deadline);
         let part = self.part_state(index);
-        if part.searches > 0 && (now >= given_up_at || holds_the_next) {
+        if part.searches > 0 && (now >= given_up_at || Self::holds_the_next(context)) {
             let reason = self.reason_of_unclear(context);
             self.hand_off(reason, Some(UNCLEAR), context);
             return self.decide(context);
@@ -156,7 +154,7 @@ impl Turn {
 
     /// The call was not made: what is known of the conversation says why.
     pub(super) fn not_made(&mut self, index: usize) {
-        self.moves_not_unseen |= self.moving_unseen;
+        self.moves_not_unseen |= std::mem::take(&mut self.moving_unseen);
         let progress = if self.has_moved() {
             Progress::Abandoned
         } else {

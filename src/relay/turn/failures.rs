@@ -89,11 +89,25 @@ impl Turn {
         ahead.fold(until, Timestamp::min)
     }
 
+    /// Whether the next message is held past its own deadline.
+    pub(super) fn holds_the_next(context: &Context<'_>) -> bool {
+        let next = context.standing.next_deadline_at;
+        next.is_some_and(|deadline| context.now.at >= deadline)
+    }
+
     pub(super) fn look_failed(&mut self, error: GladlyError, context: &Context<'_>) {
         self.state.failing_looks = true;
         if !self.wait_out(&error, context) {
             self.state.refused_looks += 1;
             self.refuse(&error, self.state.refused_looks, context);
+        }
+        let says_nothing = matches!(
+            error,
+            GladlyError::Unauthorised { .. } | GladlyError::Stale { .. }
+        );
+        if !says_nothing && self.merge.is_none() {
+            self.state.failed_looks += 1;
+            self.move_unseen_if_due(context);
         }
     }
 
