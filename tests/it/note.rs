@@ -7,6 +7,8 @@ use gladly_relay::outcome::HandoffReason::CustomerRequested;
 use gladly_relay::outcome::Outcome;
 use gladly_relay::sim::{Fault, Gate, GladlyWorld, Hold, Operation, What, When};
 
+use tokio::time::Instant;
+
 use crate::support::{Setup, TestRelay, let_pass, soon};
 
 const EVERYTHING: &str = r#"
@@ -92,8 +94,13 @@ async fn what_hangs_before_the_move_does_not_hold_it() {
             let conversation = relay.conversation();
             relay.says(&conversation, "agent please");
             soon(held.reached()).await;
+            let began = Instant::now();
             let_pass(TOO_LONG).await;
             soon(relay.gladly.wait_for(has_moved)).await;
+            assert!(
+                began.elapsed() < 2 * TOO_LONG,
+                "{operation:?} held the move"
+            );
             let (outcome, what) = (
                 relay.next_outcome().await,
                 format!("{operation:?}, after its effect: {after_effect}"),
