@@ -9,6 +9,7 @@ use gladly_relay::sim::{Gate, GladlyWorld, Operation, What};
 
 use crate::support::{TestRelay, let_pass, soon, two_parts};
 
+const A_DEADLINE: Duration = Duration::from_secs(61);
 const HALF_A_DEADLINE: Duration = Duration::from_secs(30);
 const A_BIT_MORE: Duration = Duration::from_secs(31);
 
@@ -246,4 +247,57 @@ async fn a_move_that_is_told_to_wait_ten_minutes_is_made_by_the_deadline() {
         assert!(relay.is_with_humans(&conversation));
         relay.finish().await;
     }
+}
+
+#[tokio::test]
+async fn past_the_deadline_nobody_waits_ten_minutes_for_a_move() {
+    let relay = TestRelay::start().await;
+    let held = relay.gleen.hold_next(Operation::SendMessage);
+    let conversation = relay.conversation();
+    relay.says(&conversation, "hello");
+    soon(held.reached()).await;
+    relay
+        .gladly
+        .spoil_next(Operation::PatchConversation, wait_ten_minutes());
+    relay.clock.advance(A_DEADLINE);
+    held.release();
+    soon(relay.running().store.put_off(1)).await;
+    relay.pass(Duration::from_secs(16)).await;
+    let calls = [
+        (Operation::GetConversation, 2),
+        (Operation::PatchConversation, 2),
+    ];
+    urgent_calls(&relay, &calls).await;
+    assert_eq!(relay.next_outcome().await, Outcome::HandedOff(Deadline));
+    assert!(relay.is_with_humans(&conversation));
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn a_part_that_waits_for_its_call_is_not_sent_past_the_deadline() {
+    let relay = TestRelay::start().await;
+    relay.gleen.answer_next(two_parts().as_str());
+    let first = relay.gladly.hold_next_answer(Operation::Reply);
+    let conversation = relay.conversation();
+    relay.says(&conversation, "hello");
+    soon(first.reached()).await;
+    // Another conversation's call meets a 429, which stops them all.
+    let other = relay.conversation();
+    relay
+        .gladly
+        .spoil_next(Operation::GetItem, wait_ten_minutes());
+    relay.says(&other, "hello");
+    stopped(&relay).await;
+    first.release();
+    let stored = |world: &GladlyWorld| world.in_flight() == 0;
+    soon(relay.gladly.wait_for(stored)).await;
+    relay.metrics().await;
+    relay.clock.advance(A_DEADLINE);
+    let_pass(A_DEADLINE).await;
+    let calls = [(Operation::PatchConversation, 1); 4];
+    urgent_calls(&relay, &calls).await;
+    relay.outcomes(2).await;
+    assert_eq!(relay.replies(&conversation).len(), 1);
+    assert!(relay.is_with_humans(&conversation));
+    relay.finish().await;
 }
