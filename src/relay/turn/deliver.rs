@@ -186,7 +186,7 @@ impl Turn {
         match kind {
             Some(PartKind::Reply) => self.reply_failed(index, error, context),
             Some(PartKind::Move) => self.move_failed(index, error, context),
-            _ => self.optional_failed(index, &error),
+            _ => self.optional_failed(index, &error, context),
         }
     }
 

@@ -206,16 +206,22 @@ impl Turn {
         self.state.step == Step::HandOff && self.unsettled(PartKind::Move).is_none()
     }
 
-    /// A message, note or topic: one try. A note that is surely missing is tried
-    /// again after the move.
-    pub(super) fn optional_failed(&mut self, index: usize, error: &GladlyError) {
-        let refused = matches!(
-            error,
-            GladlyError::Refused { .. } | GladlyError::NotFound { .. } | GladlyError::Moved { .. }
-        );
+    /// A message, note or topic: one try. A note that is surely missing, also one
+    /// that was refused, is tried again after the move.
+    pub(super) fn optional_failed(
+        &mut self,
+        index: usize,
+        error: &GladlyError,
+        context: &Context<'_>,
+    ) {
+        // No call is made, so the move could not be made either.
+        if matches!(error, GladlyError::Unauthorised { .. }) {
+            self.wait_out(error, context);
+            return;
+        }
         let last = self.part_state(index).tries >= NOTE_TRIES;
         let is_note = self.part(index).is_some_and(|part| part.kind == PartKind::Note);
-        if refused || last || !is_note {
+        if last || !is_note {
             self.set_progress(index, Progress::Abandoned);
         }
     }
