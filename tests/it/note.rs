@@ -163,3 +163,33 @@ async fn a_note_that_lands_late_is_not_written_again() {
     assert_eq!(relay.view(&conversation).notes().len(), 1);
     relay.finish().await;
 }
+
+#[tokio::test]
+async fn a_note_that_a_merge_made_impossible_is_written_where_the_conversation_went() {
+    let relay = TestRelay::start().await;
+    let (gone, left) = (relay.conversation(), relay.conversation());
+    let held = relay.gladly.hold_next(Operation::AddNote);
+    relay.says(&gone, "agent please");
+    soon(held.reached()).await;
+    relay.lose_webhooks();
+    relay.gladly.merge(&gone, &left);
+    held.release();
+    let handed_off = Outcome::HandedOff(CustomerRequested);
+    assert_eq!(relay.next_outcome().await, handed_off);
+    assert!(relay.is_with_humans(&left));
+    assert_eq!(relay.view(&left).notes().len(), 1);
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn a_note_refused_once_comes_after_the_move() {
+    use Operation::{AddNote, PatchConversation};
+    for status in [400, 403, 409, 451] {
+        let relay = TestRelay::start().await;
+        relay.gladly.spoil_next(AddNote, What::status(status));
+        let (conversation, calls) = hand_off(&relay, AddNote).await;
+        assert_eq!(calls, [AddNote, PatchConversation, AddNote], "{status}");
+        assert_eq!(relay.view(&conversation).notes().len(), 1, "{status}");
+        relay.finish().await;
+    }
+}

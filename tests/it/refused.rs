@@ -10,6 +10,8 @@ use gladly_relay::outcome::HandoffReason::{
 use gladly_relay::outcome::Outcome;
 use gladly_relay::sim::{GladlyWorld, Message, Operation, What};
 
+use tokio::time::Instant;
+
 use crate::support::{Setup, TestRelay, let_pass, soon};
 
 /// Refusals that are neither about the user nor about what was sent.
@@ -217,4 +219,43 @@ async fn a_merge_while_the_bot_thinks_takes_the_answer_along() {
         assert_eq!(relay.view(&left).replies().len(), 1, "{policy:?}");
         relay.finish().await;
     }
+}
+
+/// One call a second, so that calls wait for each other.
+fn one_call_a_second() -> Setup {
+    Setup {
+        account_gladly: "requests_per_second = 1".to_owned(),
+        ..Setup::policy("recheck_before_reply = false\nanswer_deadline = \"10m\"")
+    }
+}
+
+#[tokio::test]
+async fn a_note_whose_turn_comes_while_the_user_is_refused_waits_with_all_others() {
+    let relay = one_call_a_second().start().await;
+    let asked = relay.gleen.hold_next(Operation::SendMessage);
+    let (first, second) = (relay.conversation(), relay.conversation());
+    relay.says(&first, "hello");
+    soon(asked.reached()).await;
+    let looked = relay.gladly.hold_next_answer(Operation::GetConversation);
+    relay.says(&second, "agent please");
+    for _ in 0..2 {
+        soon(relay.gladly.wait_for(|world| world.in_flight() == 0)).await;
+        let_pass(Duration::from_millis(1_100)).await;
+    }
+    soon(looked.reached()).await;
+    // The reply goes before the note, and is refused while the note waits.
+    relay.gladly.spoil_next(Operation::Reply, What::status(401));
+    asked.release();
+    looked.release();
+    let released = Instant::now();
+    soon(relay.running().store.put_off(2)).await;
+    assert!(released.elapsed() < Duration::from_secs(10), "it was busy");
+    assert_eq!(relay.gladly.requests_of(Operation::AddNote), 0);
+    relay.clock.advance(A_DEADLINE);
+    let_pass(A_DEADLINE).await;
+    relay.outcomes(2).await;
+    assert_eq!(relay.replies(&first).len(), 1);
+    assert!(relay.is_with_humans(&second));
+    assert_eq!(relay.view(&second).notes().len(), 1);
+    relay.finish().await;
 }
