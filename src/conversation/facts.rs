@@ -310,7 +310,7 @@ impl Facts {
         }
     }
 
-    /// Clears the move to the humans where Gladly refuses every look: if the
+    /// Clears the move to the humans where looks fail again and again: if the
     /// last that was told, however long ago, names the bot, and nothing speaks
     /// against it. A human gets what the bot may hold; nobody is talked over.
     pub fn clear_move_unseen(

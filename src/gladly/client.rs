@@ -30,7 +30,7 @@ use crate::upstream::{Cut, innermost};
 
 /// For one call, from connecting to the last byte.
 const CALL_TIMEOUT: Duration = Duration::from_secs(15);
-/// For a note or a topic, which the move to the humans must not wait for.
+/// For what goes before the move to the humans, which must not wait for it.
 const NOTE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The largest answer that is read, in bytes: a thousand long items.
 const LARGEST_ANSWER: usize = 32 * 1024 * 1024;
@@ -119,17 +119,22 @@ impl Client {
             after,
         };
         // Before the wait, so that those who may not call don't use up the rate.
-        if let Some(after) = self.lockout.closed(Instant::now()) {
+        if let Some(after) = self.lockout.closed_after_probe().await {
             return Err(refused(after));
         }
         self.pace.wait(precedence).await;
         match self.lockout.enter(Instant::now()) {
             Entry::Open => Ok(Permit(())),
-            Entry::Closed(after) => Err(refused(after)),
+            Entry::Closed(_) => match self.lockout.closed_after_probe().await {
+                None => Ok(Permit(())),
+                Some(after) => Err(refused(after)),
+            },
             Entry::Probe => {
                 // Only a call that is nobody's in particular shows whether the user
                 // is accepted again.
+                let probing = self.lockout.probe().await;
                 self.ask_whose_organization(Permit(())).await?;
+                drop(probing);
                 self.pace.wait(precedence).await;
                 Ok(Permit(()))
             }
@@ -202,11 +207,37 @@ impl Client {
         to: &ItemId,
         reply: ReplyContent<'_>,
     ) -> Result<Option<ItemId>, GladlyError> {
+        self.reply_within(CALL_TIMEOUT, permit, clearance, to, reply)
+            .await
+    }
+
+    /// As [`Client::reply`], for a message that the move to the humans must not
+    /// wait for.
+    pub async fn message(
+        &self,
+        permit: Permit,
+        clearance: Clearance,
+        to: &ItemId,
+        message: ReplyContent<'_>,
+    ) -> Result<Option<ItemId>, GladlyError> {
+        self.reply_within(NOTE_TIMEOUT, permit, clearance, to, message)
+            .await
+    }
+
+    async fn reply_within(
+        &self,
+        timeout: Duration,
+        permit: Permit,
+        clearance: Clearance,
+        to: &ItemId,
+        reply: ReplyContent<'_>,
+    ) -> Result<Option<ItemId>, GladlyError> {
         self.spend(clearance, "reply")?;
         let body = json!({ "content": content_of(reply) });
         let request = self.request(Method::POST, &["conversation-items", to.as_str(), "reply"]);
+        let request = request.json(&body).timeout(timeout);
         let answer = self
-            .write(permit, "reply", request.json(&body), StatusCode::CREATED)
+            .write(permit, "reply", request, StatusCode::CREATED)
             .await?;
         Ok(created_id(&answer))
     }

@@ -1,5 +1,6 @@
 //! Keeps calls back while Gladly refuses the account's API user, but for a
-//! probe every minute that finds out when it is accepted again.
+//! probe every minute that finds out when it is accepted again. Whoever may
+//! call meanwhile waits for what the probe finds out.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,7 +14,11 @@ const BELIEVED_FOR: Duration = Duration::from_secs(5);
 
 /// The gate before every call of an account.
 #[derive(Debug, Default)]
-pub(super) struct Lockout(Mutex<State>);
+pub(super) struct Lockout {
+    state: Mutex<State>,
+    /// Held while a probe is under way.
+    probing: tokio::sync::Mutex<()>,
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -49,8 +54,22 @@ impl Lockout {
         }
     }
 
+    /// Marks a probe as under way until the guard is dropped.
+    pub(super) async fn probe(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.probing.lock().await
+    }
+
+    /// How long calls are still kept back, once a probe that is under way has
+    /// ended; none if they may go.
+    pub(super) async fn closed_after_probe(&self) -> Option<Duration> {
+        if self.closed(Instant::now()).is_some() {
+            drop(self.probing.lock().await);
+        }
+        self.closed(Instant::now())
+    }
+
     /// How long calls are still kept back; none if one may try.
-    pub(super) fn closed(&self, now: Instant) -> Option<Duration> {
+    fn closed(&self, now: Instant) -> Option<Duration> {
         let until = self.state().closed_until.filter(|until| now < *until)?;
         Some(until - now)
     }
@@ -83,7 +102,7 @@ impl Lockout {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -135,12 +135,24 @@ impl Run {
     }
 
     fn precedence(&self) -> Precedence {
-        let now = self.shared.clock.now().at;
-        let turn = &self.turn;
-        match turn.step() {
-            _ if turn.is_urgent(now) => Precedence::Urgent,
+        match self.turn.step() {
             Step::Gather => Precedence::Fetch,
-            _ => Precedence::Settle,
+            Step::Deliver | Step::Ask | Step::HandOff => Precedence::Settle,
+        }
+    }
+
+    /// Waits for the right to make a call. A handoff's becomes urgent while it
+    /// waits, as its deadline comes near.
+    async fn permit(&self, precedence: Precedence) -> Result<Permit, GladlyError> {
+        let gladly = &self.account.gladly;
+        let calm_for = self.turn.calm_for(self.shared.clock.now().at);
+        let permit = gladly.permit(precedence);
+        match calm_for {
+            None => permit.await,
+            Some(calm_for) => match tokio::time::timeout(calm_for, permit).await {
+                Ok(permit) => permit,
+                Err(_) => gladly.permit(Precedence::Urgent).await,
+            },
         }
     }
 
@@ -148,7 +160,7 @@ impl Run {
         let (id, precedence) = (self.target(), self.precedence());
         let (account, clock) = (self.account.clone(), self.shared.clock.clone());
         let looking = async {
-            let permit = account.gladly.permit(precedence).await?;
+            let permit = self.permit(precedence).await?;
             let at = clock.now();
             Ok((at, account.gladly.conversation(permit, &id).await?))
         };
@@ -175,7 +187,7 @@ impl Run {
     async fn trace(&self, id: &ConversationId) -> Happened {
         let (account, precedence) = (self.account.clone(), self.precedence());
         let tracing = async {
-            let permit = account.gladly.permit(precedence).await?;
+            let permit = self.permit(precedence).await?;
             account.gladly.conversation(permit, id).await
         };
         self.came_of(tracing, Happened::Traced).await
@@ -187,7 +199,7 @@ impl Run {
         };
         let (account, precedence) = (self.account.clone(), self.precedence());
         let fetching = async {
-            let permit = account.gladly.permit(precedence).await?;
+            let permit = self.permit(precedence).await?;
             account.gladly.item(permit, &item_id).await
         };
         self.came_of(fetching, |item| Happened::Fetched(Box::new(item)))
@@ -199,7 +211,7 @@ impl Run {
         let (id, precedence) = (self.target(), self.precedence());
         let account = self.account.clone();
         let listing = async {
-            let permit = account.gladly.permit(precedence).await?;
+            let permit = self.permit(precedence).await?;
             account.gladly.items(permit, &id).await
         };
         self.came_of(listing, Happened::Listed).await
@@ -217,10 +229,10 @@ impl Run {
         }
     }
 
-    /// Waits for `work`, but no longer than the deadline where that counts. Only
+    /// Waits for `work`, but no longer than the deadline where that ends it. Only
     /// for work that may be dropped anywhere.
     async fn in_time<T>(&self, work: impl Future<Output = T>) -> Option<T> {
-        if !self.turn.deadline_counts() {
+        if !self.turn.is_cut_by_deadline() {
             return Some(work.await);
         }
         let left = time_until(self.turn.deadline_at(), self.shared.clock.now().at);
@@ -286,8 +298,7 @@ impl Run {
             Step::Deliver => Precedence::Reply,
             _ => self.precedence(),
         };
-        let account = self.account.clone();
-        let permit = match self.in_time(account.gladly.permit(precedence)).await {
+        let permit = match self.in_time(self.permit(precedence)).await {
             None => return Ok(Happened::DeadlinePassed),
             Some(Err(error)) => return Ok(Happened::Failed(error)),
             Some(Ok(permit)) => permit,
@@ -350,7 +361,11 @@ impl Run {
                     channel,
                     part: &words,
                 };
-                gladly.reply(permit, clearance, &item_id, content).await
+                if part.kind == PartKind::Message {
+                    gladly.message(permit, clearance, &item_id, content).await
+                } else {
+                    gladly.reply(permit, clearance, &item_id, content).await
+                }
             }
             PartKind::Note => gladly.note(permit, clearance, &part.body).await,
             PartKind::Topic => match TopicId::parse(&part.body) {

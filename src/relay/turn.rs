@@ -32,13 +32,16 @@ mod stored;
 #[cfg(test)]
 mod tests;
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use parts::Progress;
 pub use parts::{Part, PartKind, PartState};
 
 use super::policy::Content;
-use crate::clock::Moment;
+use crate::clock::{Moment, earlier, time_until};
 use crate::config::Policy;
 use crate::conversation::{Bot, Known, Look, Whose, Written};
 use crate::gladly::{Conversation, GladlyError, Item, Listed};
@@ -190,7 +193,7 @@ pub struct Turn {
     deadline_passed: bool,
     /// Nothing is known by which the conversation could be moved unseen.
     moves_not_unseen: bool,
-    /// The move is made by what webhooks told, because Gladly refuses every look.
+    /// The move is made by what webhooks told, because looks fail again and again.
     moving_unseen: bool,
     end: Option<Outcome>,
 }
@@ -216,7 +219,8 @@ struct State {
     failures: u32,
     failing_since: Option<Timestamp>,
     failing_looks: bool,
-    /// Refused looks in a row, and refused moves.
+    /// Failed looks in a row, the refused ones among them, and refused moves.
+    failed_looks: u32,
     refused_looks: u32,
     refused_moves: u32,
     /// Gladly wants the move without naming "nobody".
@@ -278,7 +282,7 @@ impl Turn {
 
     /// Whether the deadline ends what is being done: nothing of an answer has
     /// been, or may have been, sent.
-    pub fn deadline_counts(&self) -> bool {
+    fn deadline_counts(&self) -> bool {
         match self.state.step {
             Step::Gather | Step::Ask => true,
             Step::Deliver => !self.may_have_answered(),
@@ -286,9 +290,22 @@ impl Turn {
         }
     }
 
-    /// Whether the deadline is so near, or so far past, that a handoff can't wait.
-    pub fn is_urgent(&self, now: Timestamp) -> bool {
-        self.state.step == Step::HandOff && failures::is_near(self.deadline_at, now)
+    /// Whether the deadline ends what is being waited for: whatever follows it is
+    /// a human's, and nothing has to be found out first.
+    pub fn is_cut_by_deadline(&self) -> bool {
+        let unsure = |index| matches!(self.part_state(index).progress, Progress::Unsure(_));
+        match self.state.step {
+            Step::Gather | Step::Ask => true,
+            Step::Deliver => !self.unsettled(PartKind::Reply).is_some_and(unsure),
+            Step::HandOff => false,
+        }
+    }
+
+    /// How long until a handoff can't wait any more, because its deadline is near
+    /// or past; none for any other step.
+    pub fn calm_for(&self, now: Timestamp) -> Option<Duration> {
+        let urgent_at = earlier(self.deadline_at, failures::NEAR);
+        (self.state.step == Step::HandOff).then(|| time_until(urgent_at, now))
     }
 
     /// Whether a part of an answer has been, or may have been, sent.
@@ -419,6 +436,8 @@ impl Turn {
             self.succeed();
         }
         self.state.refused_looks = 0;
+        self.state.failed_looks = 0;
+        self.moving_unseen = false;
         self.state.look_wanted = None;
     }
 

@@ -7,7 +7,14 @@ macro_rules! simulator_controls {
         impl $handle {
             /// Adds a fault; see [`Fault`](crate::sim::Fault).
             pub fn fault(&self, fault: crate::sim::Fault) {
-                self.$($world).+.change(|world| world.ledger().faults.add(fault));
+                self.$($world).+.change(|world| world.ledger().faults.add(None, fault));
+            }
+
+            /// Adds a fault for the calls whose path names this id: of a conversation, or
+            /// of an item.
+            pub fn fault_about(&self, id: &str, fault: crate::sim::Fault) {
+                let about = Some(id.to_owned());
+                self.$($world).+.change(|world| world.ledger().faults.add(about, fault));
             }
 
             /// Spoils the next call of an operation.

@@ -2,7 +2,8 @@
 //!
 //! Rules are kept in the order in which they were set, and the first that
 //! fires for a call is applied. A [`When::Nth`] rule counts every call that
-//! matches it, also those that an earlier rule spoiled.
+//! matches it, also those that an earlier rule spoiled. A rule may be about one
+//! conversation or item alone ([`Gladly::fault_about`](super::Gladly::fault_about)).
 
 use std::time::Duration;
 
@@ -102,8 +103,26 @@ pub enum Outage {
 #[derive(Debug)]
 pub(crate) struct FaultBook {
     pub(crate) outage: Option<Outage>,
-    rules: Vec<Fault>,
+    rules: Vec<Rule>,
     rng: fastrand::Rng,
+}
+
+/// A fault and what it is about.
+#[derive(Debug)]
+struct Rule {
+    /// The id that a call's path must name; any call if `None`.
+    about: Option<String>,
+    fault: Fault,
+}
+
+impl Rule {
+    fn matches(&self, operation: Operation, path: &str) -> bool {
+        let named = |id: &String| path.split('/').any(|segment| segment == id);
+        self.fault
+            .operation
+            .is_none_or(|wanted| wanted == operation)
+            && self.about.as_ref().is_none_or(named)
+    }
 }
 
 impl FaultBook {
@@ -115,8 +134,9 @@ impl FaultBook {
         }
     }
 
-    pub(crate) fn add(&mut self, fault: Fault) {
-        self.rules.push(fault);
+    /// Adds a rule, for the calls whose path names the id `about` if there is one.
+    pub(crate) fn add(&mut self, about: Option<String>, fault: Fault) {
+        self.rules.push(Rule { about, fault });
     }
 
     pub(crate) fn clear(&mut self) {
@@ -124,7 +144,7 @@ impl FaultBook {
     }
 
     /// What happens to this call, if anything does.
-    pub(crate) fn decide(&mut self, operation: Operation) -> Option<What> {
+    pub(crate) fn decide(&mut self, operation: Operation, path: &str) -> Option<What> {
         match self.outage {
             Some(Outage::Status(status)) => return Some(What::status(status)),
             Some(Outage::Cut) => return Some(What::CutBefore),
@@ -132,15 +152,15 @@ impl FaultBook {
         }
         let mut decided = None;
         for rule in &mut self.rules {
-            if rule.operation.is_some_and(|wanted| wanted != operation) {
+            if !rule.matches(operation, path) {
                 continue;
             }
-            if fires(&mut rule.when, decided.is_none(), &mut self.rng) {
-                decided = Some(rule.what.clone());
+            if fires(&mut rule.fault.when, decided.is_none(), &mut self.rng) {
+                decided = Some(rule.fault.what.clone());
             }
         }
         self.rules
-            .retain(|rule| !matches!(rule.when, When::Next(0) | When::Nth(0)));
+            .retain(|rule| !matches!(rule.fault.when, When::Next(0) | When::Nth(0)));
         decided
     }
 }

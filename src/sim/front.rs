@@ -114,7 +114,7 @@ fn arrive<W: Fronted>(world: &mut W, request: &Request) -> Arrival {
     ledger.in_flight += 1;
     ledger.max_in_flight = ledger.max_in_flight.max(ledger.in_flight);
     let fault = if refusal.is_none() {
-        ledger.faults.decide(operation)
+        ledger.faults.decide(operation, request.uri().path())
     } else {
         None
     };

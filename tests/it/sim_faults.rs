@@ -159,6 +159,27 @@ async fn the_nth_call_of_any_kind_can_be_picked() {
 }
 
 #[tokio::test]
+async fn a_fault_can_be_about_one_conversation_or_one_item() {
+    let api = Api::start().await;
+    let [(id, item), (other, other_item)] = [message(&api), message(&api)];
+    for (about, operation) in [(&id, Operation::GetConversation), (&item, Operation::Reply)] {
+        let fault = Fault {
+            operation: Some(operation),
+            when: When::Always,
+            what: What::status(403),
+        };
+        api.gladly.fault_about(about, fault);
+    }
+    let statuses = async |id: &str, item: &str| {
+        let shown = api.get(&format!("/conversations/{id}")).await.status;
+        let listed = api.get(&format!("/conversations/{id}/items")).await.status;
+        [shown, listed, try_reply(&api, item).await.unwrap().status]
+    };
+    assert_eq!(statuses(&id, &item).await, [403, 200, 403]);
+    assert_eq!(statuses(&other, &other_item).await, [200, 200, 201]);
+}
+
+#[tokio::test]
 async fn a_fault_can_last_until_it_is_cleared() {
     let api = Api::start().await;
     let operation = Some(Operation::ListInboxes);

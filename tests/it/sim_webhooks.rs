@@ -48,6 +48,26 @@ async fn a_message_is_told_with_the_headers_the_credentials_and_its_holder() {
 }
 
 #[tokio::test]
+async fn a_message_that_a_rule_moves_on_names_the_inbox_before() {
+    let (api, receiver) = (Api::start().await, Receiver::answering(&[]).await);
+    let id = api.gladly.add_conversation("Grace");
+    api.gladly
+        .register_webhook(WebhookSpec::relay(&receiver.url, "acme"));
+    let (message, before) = (Message::chat("Hi"), "other-inbox");
+    let item = api
+        .gladly
+        .customer_says_before_a_rule(&id, &message, before);
+    delivered(&api).await;
+    let told = api.gladly.payload_for(&item);
+    assert_eq!(told["content"]["context"]["assignee"]["inboxId"], before);
+    assert_eq!(
+        types(&receiver),
+        ["CONTACT/MESSAGE_RECEIVED", "CONVERSATION_ASSIGNEE/UPDATED"]
+    );
+    assert_eq!(api.gladly.conversation(&id).unwrap().inbox_id, "ai-inbox");
+}
+
+#[tokio::test]
 async fn both_message_events_have_ids_of_their_own() {
     let receiver = Receiver::answering(&[]).await;
     let api = Api::with(|options| options.message_events = MessageEvents::Both).await;

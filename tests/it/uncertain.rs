@@ -278,3 +278,59 @@ async fn a_reply_whose_answer_never_comes_is_looked_for_even_past_the_deadline()
     held.release();
     relay.finish().await;
 }
+
+#[tokio::test]
+async fn only_the_answer_that_gladly_gives_to_a_reply_counts_as_sent() {
+    for what in [
+        What::status(200),
+        What::status(202),
+        What::status(204),
+        What::StatusAfter(200),
+        What::StatusAfter(204),
+    ] {
+        let relay = TestRelay::start().await;
+        relay.gladly.spoil_next(Operation::Reply, what.clone());
+        let (conversation, outcome) = relay.outcome_of("hello").await;
+        assert_eq!(outcome, Outcome::Replied, "{what:?}");
+        assert!(relay.gladly.requests_of(Operation::ListItems) >= 1);
+        assert_eq!(relay.replies(&conversation).len(), 1, "{what:?}");
+        relay.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn failures_that_a_success_has_ended_do_not_count_for_those_that_follow() {
+    let relay = Setup::policy("answer_deadline = \"72h\"").start().await;
+    relay.always(Operation::GetItem, What::status(503));
+    let conversation = relay.conversation();
+    relay.says(&conversation, "hello");
+    soon(relay.running().store.put_off(2)).await;
+    relay.gladly.clear_faults();
+    let held = relay.gleen.hold_next(Operation::SendMessage);
+    relay.pass(Duration::from_hours(23)).await;
+    soon(held.reached()).await;
+    relay.clock.advance(Duration::from_hours(2));
+    relay.gladly.spoil_next(Operation::Reply, What::status(503));
+    held.release();
+    assert_eq!(relay.next_outcome().await, Outcome::Replied);
+    assert_eq!(relay.replies(&conversation).len(), 1);
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn a_move_that_fails_once_after_a_day_without_an_item_is_made_after_all() {
+    let relay = TestRelay::start().await;
+    relay.always(Operation::GetItem, What::status(503));
+    let conversation = relay.conversation();
+    relay.says(&conversation, "hello");
+    soon(relay.running().store.put_off(2)).await;
+    relay
+        .gladly
+        .spoil_next(Operation::PatchConversation, What::status(503));
+    relay.pass(Duration::from_hours(25)).await;
+    assert_eq!(
+        relay.next_outcome().await,
+        Outcome::HandedOff(gladly_relay::outcome::HandoffReason::Deadline)
+    );
+    relay.finish().await;
+}

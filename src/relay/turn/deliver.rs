@@ -32,7 +32,7 @@ impl Turn {
             return self.search(index, since, context);
         }
         // Surely absent: from the deadline on it is a human's.
-        if context.now.at >= self.deadline_at {
+        if self.deadline_passed || context.now.at >= self.deadline_at {
             self.hand_off(HandoffReason::Deadline, Some(HALF), context);
             return self.decide(context);
         }
@@ -46,10 +46,8 @@ impl Turn {
     fn search(&mut self, index: usize, since: jiff::Timestamp, context: &Context<'_>) -> Action {
         let now = context.now.at;
         let given_up_at = later(self.deadline_at, UNCLEAR_FOR);
-        let next = context.standing.next_deadline_at;
-        let holds_the_next = next.is_some_and(|deadline| now >= deadline);
         let part = self.part_state(index);
-        if part.searches > 0 && (now >= given_up_at || holds_the_next) {
+        if part.searches > 0 && (now >= given_up_at || Self::holds_the_next(context)) {
             let reason = self.reason_of_unclear(context);
             self.hand_off(reason, Some(UNCLEAR), context);
             return self.decide(context);
@@ -149,7 +147,7 @@ impl Turn {
 
     /// The call was not made: what is known of the conversation says why.
     pub(super) fn not_made(&mut self, index: usize) {
-        self.moves_not_unseen |= self.moving_unseen;
+        self.moves_not_unseen |= std::mem::take(&mut self.moving_unseen);
         let progress = if self.has_moved() {
             Progress::Abandoned
         } else {
@@ -176,7 +174,7 @@ impl Turn {
         match kind {
             Some(PartKind::Reply) => self.reply_failed(index, error, context),
             Some(PartKind::Move) => self.move_failed(index, error, context),
-            _ => self.optional_failed(index, &error),
+            _ => self.optional_failed(index, &error, context),
         }
     }
 

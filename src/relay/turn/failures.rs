@@ -17,12 +17,7 @@ const GIVE_UP_AFTER: Duration = Duration::from_hours(24);
 pub(super) const MOST_REFUSALS: u32 = 6;
 /// Past the deadline, or this near to it, nobody waits longer for what Gladly
 /// asked to wait.
-const NEAR: Duration = Duration::from_secs(15);
-
-/// Whether the deadline is near or past.
-pub(super) fn is_near(deadline_at: Timestamp, now: Timestamp) -> bool {
-    time_until(deadline_at, now) < NEAR
-}
+pub(super) const NEAR: Duration = Duration::from_secs(15);
 
 impl Turn {
     /// A call came through: whatever failed in a row has ended.
@@ -94,11 +89,25 @@ impl Turn {
         ahead.fold(until, Timestamp::min)
     }
 
+    /// Whether the next message is held past its own deadline.
+    pub(super) fn holds_the_next(context: &Context<'_>) -> bool {
+        let next = context.standing.next_deadline_at;
+        next.is_some_and(|deadline| context.now.at >= deadline)
+    }
+
     pub(super) fn look_failed(&mut self, error: GladlyError, context: &Context<'_>) {
         self.state.failing_looks = true;
         if !self.wait_out(&error, context) {
             self.state.refused_looks += 1;
             self.refuse(&error, self.state.refused_looks, context);
+        }
+        let says_nothing = matches!(
+            error,
+            GladlyError::Unauthorised { .. } | GladlyError::Stale { .. }
+        );
+        if !says_nothing && self.merge.is_none() {
+            self.state.failed_looks += 1;
+            self.move_unseen_if_due(context);
         }
     }
 

@@ -16,7 +16,7 @@ use crate::text::{self, NoteFacts};
 
 /// How often a note is tried: before the move, and after it.
 const NOTE_TRIES: u32 = 2;
-/// Refused looks in a row, past the deadline, before a conversation is moved by
+/// Failed looks in a row, past the deadline, before a conversation is moved by
 /// what webhooks told of it.
 const BLIND_AFTER: u32 = 3;
 
@@ -104,12 +104,11 @@ impl Turn {
             self.add_parts(self.handoff_parts(reason, None, context));
             self.state.look_wanted = Some(context.revision);
         }
-        self.moving_unseen = self.moves_unseen(context);
         match self.whose(context) {
             Whose::Others(_) if self.is_with_humans(context) => return self.found_moved(context),
             Whose::Others(reason) => return self.leave(reason),
-            Whose::Unclear if self.moving_unseen => return self.write_move(),
-            _ => self.moving_unseen = false,
+            _ if self.moving_unseen => return self.write_move(),
+            _ => {}
         }
         if let Some(action) = self.obstacle(context) {
             return action;
@@ -185,10 +184,16 @@ impl Turn {
         self.moving_unseen
     }
 
-    /// Whether to move by what webhooks told, because Gladly refuses every look.
-    fn moves_unseen(&self, context: &Context<'_>) -> bool {
+    /// A look has just failed again. Past the deadline the conversation moves by
+    /// what webhooks told, and at once where the next message's has passed too.
+    pub(super) fn move_unseen_if_due(&mut self, context: &Context<'_>) {
         let late = self.deadline_passed || context.now.at >= self.deadline_at;
-        late && self.state.refused_looks >= BLIND_AFTER && !self.moves_not_unseen
+        let often = self.state.failed_looks >= BLIND_AFTER || Self::holds_the_next(context);
+        let handing_off = self.state.step == Step::HandOff && self.end.is_none();
+        if handing_off && late && often && !self.moves_not_unseen {
+            self.moving_unseen = true;
+            self.wait = None;
+        }
     }
 
     /// Whether the part may be left out.
@@ -207,18 +212,24 @@ impl Turn {
         self.state.step == Step::HandOff && self.unsettled(PartKind::Move).is_none()
     }
 
-    /// A message, note or topic: one try. A note that is surely missing is tried
-    /// again after the move.
-    pub(super) fn optional_failed(&mut self, index: usize, error: &GladlyError) {
-        let refused = matches!(
-            error,
-            GladlyError::Refused { .. } | GladlyError::NotFound { .. } | GladlyError::Moved { .. }
-        );
+    /// A message, note or topic: one try. A note that is surely missing, also one
+    /// that was refused, is tried again after the move.
+    pub(super) fn optional_failed(
+        &mut self,
+        index: usize,
+        error: &GladlyError,
+        context: &Context<'_>,
+    ) {
+        // No call is made, so the move could not be made either.
+        if matches!(error, GladlyError::Unauthorised { .. }) {
+            self.wait_out(error, context);
+            return;
+        }
         let last = self.part_state(index).tries >= NOTE_TRIES;
         let is_note = self
             .part(index)
             .is_some_and(|part| part.kind == PartKind::Note);
-        if refused || last || !is_note {
+        if last || !is_note {
             self.set_progress(index, Progress::Abandoned);
         }
     }
@@ -226,6 +237,7 @@ impl Turn {
     pub(super) fn move_failed(&mut self, index: usize, error: GladlyError, context: &Context<'_>) {
         // Whatever it may have done, the next look shows.
         self.set_progress(index, Progress::Pending);
+        self.moving_unseen = false;
         let refused_agent = matches!(
             error,
             GladlyError::Refused {

@@ -164,6 +164,7 @@ impl Turn {
         self.state.failures = 0;
         self.state.failing_since = None;
         self.state.refused_looks = 0;
+        self.state.failed_looks = 0;
         self.state.refused_moves = 0;
         // Their words are gone, and with them what could be looked for.
         self.state.parts.clear();

@@ -1,7 +1,8 @@
 //! Faults through the control API: `POST /sim/faults` takes
-//! `{"service":"gladly"|"gleen", "operation"?, "when"?, "what"}`.
+//! `{"service":"gladly"|"gleen", "operation"?, "about"?, "when"?, "what"}`.
 //!
 //! - `operation`: a word of [`Operation`], such as `"reply"`; absent for all.
+//! - `about`: the id of a conversation or item; only calls whose path names it.
 //! - `when`: `{"next":2}`, `{"nth":3}`, `"always"` or `{"probability":0.1}`;
 //!   absent for the next one.
 //! - `what`: `{"status":{"status":503,"headers":{"Retry-After":"2"},"body":"{}"}}`,
@@ -28,6 +29,7 @@ use crate::sim::operation::Operation;
 struct FaultBody {
     service: Service,
     operation: Option<String>,
+    about: Option<String>,
     when: Option<WhenBody>,
     what: WhatBody,
 }
@@ -85,11 +87,15 @@ pub(crate) async fn add_fault(
     match body.service {
         Service::Gladly => shared
             .world
-            .change(|world| world.ledger().faults.add(fault)),
+            .change(|world| world.ledger().faults.add(body.about, fault)),
         Service::Gleen => {
             let no_gleen =
                 || Problem::bad("service", "invalid", "no Gleen runs beside this Gladly");
-            shared.gleen.get().ok_or_else(no_gleen)?.fault(fault);
+            let gleen = shared.gleen.get().ok_or_else(no_gleen)?;
+            match body.about {
+                Some(id) => gleen.fault_about(&id, fault),
+                None => gleen.fault(fault),
+            }
         }
     }
     Ok(StatusCode::NO_CONTENT)

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::Gladly;
 use super::act::UnknownId;
-use super::conversation::{ConversationStatus, Holder};
+use super::conversation::{ConversationStatus, Holder, Initiator};
 use super::message::Message;
 use super::webhook::{Webhook, WebhookSpec};
 use super::world::World;
@@ -23,6 +23,31 @@ impl Gladly {
     /// The customer writes, and the webhooks tell of it. Returns the item's id.
     pub fn customer_says(&self, conversation: &str, message: &Message) -> String {
         self.act(|world| world.customer_says(conversation, message, true))
+    }
+
+    /// The customer writes into this inbox, and a rule at once moves the conversation
+    /// back to where it was: the message's event names the inbox that it was in
+    /// before. Returns the item's id.
+    pub fn customer_says_before_a_rule(
+        &self,
+        conversation: &str,
+        message: &Message,
+        inbox_id: &str,
+    ) -> String {
+        self.act(|world| {
+            let inbox_id = inbox_id.to_owned();
+            let agent_id = None;
+            let first = Holder { inbox_id, agent_id };
+            let ruled = std::mem::replace(&mut world.known(conversation)?.holder, first);
+            let item = world.customer_says(conversation, message, true)?;
+            world.assign(
+                conversation,
+                ruled,
+                &Initiator::new("SYSTEM", "rule"),
+                "RULE",
+            );
+            Ok(item)
+        })
     }
 
     /// The customer writes, but no webhook tells of it. `GET /events` does.

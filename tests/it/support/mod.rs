@@ -41,3 +41,10 @@ pub(crate) async fn let_pass(length: Duration) {
     tokio::time::advance(length).await;
     tokio::time::resume();
 }
+
+/// An answer that a chat takes in two parts.
+pub(crate) fn two_parts() -> String {
+    let words = "words ".repeat(300);
+    let words = words.trim_end();
+    format!("Part 1: {words}\n\nPart 2: {words}")
+}

@@ -11,8 +11,8 @@ use gladly_relay::clock::{Clock, Moment, later};
 use gladly_relay::config::{Config, Environment};
 use gladly_relay::outcome::Outcome;
 use gladly_relay::sim::{
-    Answer, ConversationView, Gladly, GladlyOptions, Gleen, GleenOptions, Message, Responder,
-    WebhookSpec,
+    Answer, ConversationView, Fault, Gladly, GladlyOptions, Gleen, GleenOptions, Message,
+    Operation, Responder, WebhookSpec, What, When,
 };
 use gladly_relay::store::{Operations, Sqlite};
 use jiff::{SignedDuration, Timestamp};
@@ -21,7 +21,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::{Observed, soon};
+use super::{Observed, let_pass, soon};
 
 pub(crate) const IDENTIFIER: &str = "identifier-of-acme";
 
@@ -210,6 +210,14 @@ handoff_pointer = "/handoff"
     }
 }
 
+fn for_ever(operation: Operation, what: What) -> Fault {
+    Fault {
+        operation: Some(operation),
+        when: When::Always,
+        what,
+    }
+}
+
 /// One relay that serves.
 pub(crate) struct Running {
     pub(crate) url: String,
@@ -298,6 +306,33 @@ impl TestRelay {
         soon(self.gladly.wait_for(|world| world.undelivered() == 0)).await;
     }
 
+    /// Spoils every call of an operation from now on.
+    pub(crate) fn always(&self, operation: Operation, what: What) {
+        self.gladly.fault(for_ever(operation, what));
+    }
+
+    /// As [`TestRelay::always`], for one conversation or item alone.
+    pub(crate) fn always_about(&self, id: &str, operation: Operation, what: What) {
+        self.gladly.fault_about(id, for_ever(operation, what));
+    }
+
+    /// The calls of these operations so far, in order.
+    pub(crate) fn calls_of(&self, operations: &[Operation]) -> Vec<Operation> {
+        let requests = self.gladly.requests();
+        let operations = requests
+            .iter()
+            .map(|request| request.operation)
+            .filter(|operation| operations.contains(operation));
+        operations.collect()
+    }
+
+    /// Lets so much of the relay's time pass at once, and its driver see it.
+    pub(crate) async fn pass(&self, length: Duration) {
+        self.clock.advance(length);
+        // How often it looks for what nobody woke it for.
+        let_pass(Duration::from_secs(2)).await;
+    }
+
     /// Stops the relay as SIGTERM would.
     pub(crate) async fn stop(&mut self) {
         if let Some(running) = self.running.take() {
@@ -345,6 +380,12 @@ impl TestRelay {
         self.gladly
             .conversation(conversation)
             .expect("the conversation exists")
+    }
+
+    /// Whether the conversation is where humans take over, assigned to nobody yet.
+    pub(crate) fn is_with_humans(&self, conversation: &str) -> bool {
+        let view = self.view(conversation);
+        view.inbox_id == self.gladly.options().handoff_inbox_id && view.agent_id.is_none()
     }
 
     /// The texts of the bot's replies in a conversation.
