@@ -17,17 +17,20 @@ impl Turn {
         let read =
             |text: &str| serde_json::from_str::<State>(text).map_err(|_| "its state".to_owned());
         let state = stored.state.as_deref().map(read).transpose()?;
+        let state = state.unwrap_or_default();
         let words = stored.words.as_deref().map(serde_json::from_str);
         let words: Option<Words> = words.transpose().map_err(|_| "its words".to_owned())?;
+        let mut messages = stored.messages;
+        messages.retain(|message| !state.strangers.contains(&message.item_id));
         let mut turn = Self {
             id: stored.id,
             account: stored.account,
             conversation_id: stored.conversation_id,
             received_at: stored.received_at,
             deadline_at: stored.deadline_at,
-            messages: stored.messages,
+            messages,
             began: stored.began,
-            state: state.unwrap_or_default(),
+            state,
             words: words.clone().unwrap_or_default(),
             learnt: Vec::new(),
             doing: None,
@@ -155,7 +158,10 @@ impl Turn {
         let begun = self.state.parts.iter().any(PartState::is_begun);
         let handing_off = self.state.step == Step::HandOff;
         if !(retried || begun || handing_off) {
-            self.state = State::default();
+            self.state = State {
+                strangers: std::mem::take(&mut self.state.strangers),
+                ..State::default()
+            };
             return;
         }
         self.state.step = Step::HandOff;
