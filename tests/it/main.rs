@@ -10,6 +10,7 @@ mod support;
 
 mod answer;
 mod anywhere;
+mod asked_again;
 mod breaker;
 mod cli;
 mod decisions;
@@ -21,7 +22,9 @@ mod privacy;
 mod readme;
 mod restart;
 mod soak;
+mod somebody;
 mod store_failures;
+mod strangers;
 mod thread;
 mod uncertain;
 mod webhook;

@@ -140,6 +140,15 @@ impl Setup {
         relay
     }
 
+    /// With a relay that a stop cuts short wherever it is: what it has stored by
+    /// then is all that the next start has.
+    pub(crate) async fn start_to_be_cut_short(self) -> TestRelay {
+        let mut relay = self.start_without_relay().await;
+        relay.cut_short();
+        relay.boot().await;
+        relay
+    }
+
     /// Only the simulators, for tests that start the relay in their own way.
     pub(crate) async fn start_without_relay(self) -> TestRelay {
         let gladly = Gladly::start(self.gladly.clone()).await.unwrap();
@@ -269,6 +278,12 @@ impl TestRelay {
             stop,
             served,
         });
+    }
+
+    /// From the next start on, a stop cuts turns short.
+    pub(crate) fn cut_short(&mut self) {
+        let grace = |length: &str| format!("shutdown_grace = \"{length}\"");
+        self.toml = self.toml.replace(&grace("10s"), &grace("1ms"));
     }
 
     /// Writes the relay's configuration.
