@@ -2,6 +2,7 @@
 
 use super::parts::{PartState, Progress};
 use super::{Context, State, Step, Turn, Words};
+use crate::clock::Moment;
 use crate::id::{AccountName, ConversationId, ItemId, TurnId};
 use crate::outcome::{HandoffReason, Outcome};
 use crate::store::{self, Learnt, Message, StoredTurn};
@@ -123,7 +124,7 @@ impl Turn {
 
     /// Notes a call that writes the part with this index: from now on nobody can
     /// tell whether it is in Gladly. To be stored before the call.
-    pub fn begin_write(&mut self, index: usize, now: Timestamp) {
+    pub fn begin_write(&mut self, index: usize, now: Moment) {
         if let Some(part) = self.state.parts.get_mut(index) {
             part.progress = Progress::Unsure(now);
             part.tries += 1;
@@ -141,9 +142,11 @@ impl Turn {
         let now = context.now.at;
         self.state.failing_since = self.state.failing_since.map(|since| since.min(now));
         for part in &mut self.state.parts {
-            // Another clock may have told when; a part is settled by this one.
-            if let Progress::Unsure(since) = &mut part.progress {
-                *since = (*since).min(now);
+            // If another clock told when, it may still be on its way by this one.
+            if let Progress::Unsure(since) = &mut part.progress
+                && since.age(context.now).is_none()
+            {
+                *since = context.now;
             }
         }
         if self.words.contents.len() != self.messages.len() {
