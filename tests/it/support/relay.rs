@@ -259,6 +259,7 @@ impl TestRelay {
         let file = self.config_file();
         let config = Config::load(Some(&file), &Environment::default()).unwrap();
         let store = Arc::new(Observed::new(Sqlite::open(&config.store).await.unwrap()));
+        self.make_due();
         let listeners = Listeners {
             public: TcpListener::bind(config.listen).await.unwrap(),
             admin: TcpListener::bind(config.admin_listen).await.unwrap(),
@@ -284,6 +285,14 @@ impl TestRelay {
     pub(crate) fn cut_short(&mut self) {
         let grace = |length: &str| format!("shutdown_grace = \"{length}\"");
         self.toml = self.toml.replace(&grace("10s"), &grace("1ms"));
+    }
+
+    /// What the store does when it is opened, but by the machine's own clock.
+    fn make_due(&self) {
+        let database = rusqlite::Connection::open(self.database()).unwrap();
+        let sql = "UPDATE conversations SET due_at = min(due_at, ?)";
+        let now = self.clock.now().at.as_millisecond();
+        database.execute(sql, [now]).unwrap();
     }
 
     /// Writes the relay's configuration.
