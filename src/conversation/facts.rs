@@ -107,6 +107,14 @@ pub enum Whose {
 }
 
 impl Facts {
+    /// So much was heard, and nothing of it is known any more.
+    pub fn lost(revision: u64) -> Self {
+        Self {
+            revision,
+            ..Self::default()
+        }
+    }
+
     /// How much was heard so far.
     pub const fn revision(&self) -> u64 {
         self.revision

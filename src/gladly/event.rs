@@ -162,10 +162,10 @@ fn read_merge(fields: &Fields) -> Result<WebhookContent, String> {
     })
 }
 
-/// None where the event does not say which inbox holds it: then the relay
-/// looks for itself.
+/// None where the event does not say which inbox holds it, or not in a way that
+/// can be read: then the relay looks for itself.
 fn read_assignee_holder(assignee: &Value) -> Option<Holder> {
-    Some(read_holder(assignee)).filter(|holder| holder.inbox_id != Named::Nobody)
+    Some(read_holder(assignee)).filter(|holder| matches!(holder.inbox_id, Named::This(_)))
 }
 
 fn conversation_id(fields: &Fields, name: &str) -> Result<ConversationId, String> {

@@ -2,18 +2,24 @@
 //!
 //! Nothing slow happens here: one write, then Gladly gets its answer.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use sha2::{Digest, Sha256};
 
 use super::Relay;
+use crate::clock::clamped;
 use crate::conversation::Status;
 use crate::gladly::{Malformed, Webhook, WebhookContent, parse_webhook};
 use crate::id::{AccountName, EventId};
 use crate::store::{Change, Delivery, Recorded, StoreError};
 use crate::telemetry::WebhookResult;
+
+/// How far ahead of the relay's clock an event may be raised, for Gladly's times
+/// to be told apart by a relay whose clock is behind. What claims to be from
+/// further in the future would make all that follows look old.
+const MOST_AHEAD: Duration = Duration::from_hours(12);
 
 /// What became of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,8 +131,9 @@ impl Relay {
             bot: account.bot.clone(),
             event_id: webhook.id.unwrap_or_else(|| content_id(body)),
             event_type: webhook.kind,
-            // What claims to be from the future is taken as now.
-            happened_at: webhook.happened_at.map(|at| at.min(received.at)),
+            happened_at: webhook
+                .happened_at
+                .map(|at| clamped(at, received.at, MOST_AHEAD)),
             received,
             answer_deadline: account.policy.answer_deadline,
             change,

@@ -347,14 +347,15 @@ pub enum Unanswered {
     Answered,
 }
 
-/// The customer's last item, unless somebody has written since or the bot has
-/// answered it or handed it off.
+/// The customer's last item, unless somebody else has written since or the bot has
+/// answered it or handed it off. What the bot wrote since may answer an earlier one.
 pub fn last_unanswered(items: &[Item], known: &Known) -> Unanswered {
     let Some(index) = items.iter().rposition(is_customers_message) else {
         return Unanswered::Nothing;
     };
     let is_message = |item: &Item| !NOT_MESSAGES.contains(&item.content.content_type.as_str());
-    let answered = items[index + 1..].iter().any(is_message);
+    let by_others = |item: &Item| is_message(item) && !known.own_items().contains(&item.id);
+    let answered = items[index + 1..].iter().any(by_others);
     if answered || known.is_settled(&items[index].id) {
         Unanswered::Answered
     } else {

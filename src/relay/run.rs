@@ -303,7 +303,7 @@ impl Run {
             Some(Err(error)) => return Ok(Happened::Failed(error)),
             Some(Ok(permit)) => permit,
         };
-        let now = self.shared.clock.now().at;
+        let now = self.shared.clock.now();
         self.turn.begin_write(index, now);
         self.save_running(Vec::new()).await?;
         let Ok(clearance) = self.clear_write(index) else {

@@ -205,6 +205,8 @@ struct State {
     step: Step,
     /// A look begun at or after this revision is wanted before the next write.
     look_wanted: Option<u64>,
+    /// Items of other conversations, which are no messages of this turn.
+    strangers: Vec<ItemId>,
     /// The messages were listed once; what was missing is fetched one by one.
     listed: bool,
     /// How often the question was put in a way that may have reached the bot.

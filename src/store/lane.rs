@@ -29,7 +29,8 @@ pub struct Lane {
 /// A conversation's coming to the bot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Arrival {
-    /// The revision of the facts as of which it was heard of.
+    /// The revision of the facts as of which it was heard of; 0 if it stands for
+    /// messages that waited and can't be read any more.
     pub heard: u64,
     /// When it was heard of.
     #[serde(with = "jiff::fmt::serde::timestamp::millisecond::required")]
@@ -37,6 +38,13 @@ pub struct Arrival {
     /// When what waits there must have an answer or a human.
     #[serde(with = "jiff::fmt::serde::timestamp::millisecond::required")]
     pub deadline_at: Timestamp,
+}
+
+impl Arrival {
+    /// Whether it stands for messages that can't be read any more.
+    pub const fn stands_for_messages(self) -> bool {
+        self.heard == 0
+    }
 }
 
 /// A turn that has not ended.

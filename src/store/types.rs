@@ -119,7 +119,7 @@ pub struct Delivery {
     pub event_id: EventId,
     /// Its type, for dead letters.
     pub event_type: &'static str,
-    /// When it was raised, by Gladly's clock; never later than `received`.
+    /// When it was raised, by Gladly's clock; not far ahead of `received`.
     pub happened_at: Option<Timestamp>,
     /// When it arrived.
     pub received: Moment,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::parts::Progress;
 use super::{Action, Context, PartKind, Purpose, Turn};
-use crate::clock::{later, time_until};
+use crate::clock::{Moment, later, time_until};
 use crate::gladly::{GladlyError, Initiator, Item, Listed};
 use crate::id::ItemId;
 use crate::outcome::{HandoffReason, Outcome, SkipReason};
@@ -43,7 +43,7 @@ impl Turn {
     }
 
     /// Looks for a part that may have been sent, unless that has become useless.
-    fn search(&mut self, index: usize, since: jiff::Timestamp, context: &Context<'_>) -> Action {
+    fn search(&mut self, index: usize, since: Moment, context: &Context<'_>) -> Action {
         let now = context.now.at;
         let given_up_at = later(self.deadline_at, UNCLEAR_FOR);
         let part = self.part_state(index);
@@ -52,7 +52,7 @@ impl Turn {
             self.hand_off(reason, Some(UNCLEAR), context);
             return self.decide(context);
         }
-        let settled_at = later(since, context.policy.settle_time);
+        let settled_at = later(since.at, context.policy.settle_time);
         if part.absences > 0 && now < settled_at {
             let until = self.bounded(settled_at, context);
             let why = "a part of unknown fate may still show".to_owned();
@@ -86,7 +86,7 @@ impl Turn {
                     part.absences += 1;
                 }
                 // It may still be on its way, until the settle time has passed.
-                if time_until(now, since) >= context.policy.settle_time {
+                if time_until(now, since.at) >= context.policy.settle_time {
                     self.set_progress(index, Progress::Pending);
                 }
             }

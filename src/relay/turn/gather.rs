@@ -160,7 +160,8 @@ impl Turn {
     fn drop_stranger(&mut self, index: usize) {
         const ERROR: &str =
             "an event named an item that is of another conversation; it was not read";
-        self.messages.remove(index);
+        let stranger = self.messages.remove(index);
+        self.state.strangers.push(stranger.item_id);
         self.words.contents.remove(index);
         if self.messages.is_empty() {
             self.finish(Outcome::Dead(ERROR.to_owned()));

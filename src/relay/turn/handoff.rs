@@ -152,7 +152,7 @@ impl Turn {
         let note = self.part_state(index);
         match note.progress {
             Progress::Unsure(since) => {
-                let settled_at = later(since, context.policy.settle_time);
+                let settled_at = later(since.at, context.policy.settle_time);
                 if context.now.at < settled_at {
                     let why = "the note may still show".to_owned();
                     let until = settled_at;

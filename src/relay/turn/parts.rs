@@ -1,9 +1,9 @@
 //! What a turn writes into Gladly, in order, and how far each of it is.
 
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::Turn;
+use crate::clock::Moment;
 use crate::id::ItemId;
 use crate::text;
 
@@ -91,7 +91,7 @@ pub enum Progress {
     #[default]
     Pending,
     /// Perhaps in Gladly, since then: look before writing it again.
-    Unsure(Timestamp),
+    Unsure(Moment),
     /// Surely in Gladly.
     Sent,
     /// Given up, because the turn can end without it.

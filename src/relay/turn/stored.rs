@@ -2,6 +2,7 @@
 
 use super::parts::{PartState, Progress};
 use super::{Context, State, Step, Turn, Words};
+use crate::clock::Moment;
 use crate::id::{AccountName, ConversationId, ItemId, TurnId};
 use crate::outcome::{HandoffReason, Outcome};
 use crate::store::{self, Learnt, Message, StoredTurn};
@@ -17,17 +18,20 @@ impl Turn {
         let read =
             |text: &str| serde_json::from_str::<State>(text).map_err(|_| "its state".to_owned());
         let state = stored.state.as_deref().map(read).transpose()?;
+        let state = state.unwrap_or_default();
         let words = stored.words.as_deref().map(serde_json::from_str);
         let words: Option<Words> = words.transpose().map_err(|_| "its words".to_owned())?;
+        let mut messages = stored.messages;
+        messages.retain(|message| !state.strangers.contains(&message.item_id));
         let mut turn = Self {
             id: stored.id,
             account: stored.account,
             conversation_id: stored.conversation_id,
             received_at: stored.received_at,
             deadline_at: stored.deadline_at,
-            messages: stored.messages,
+            messages,
             began: stored.began,
-            state: state.unwrap_or_default(),
+            state,
             words: words.clone().unwrap_or_default(),
             learnt: Vec::new(),
             doing: None,
@@ -120,7 +124,7 @@ impl Turn {
 
     /// Notes a call that writes the part with this index: from now on nobody can
     /// tell whether it is in Gladly. To be stored before the call.
-    pub fn begin_write(&mut self, index: usize, now: Timestamp) {
+    pub fn begin_write(&mut self, index: usize, now: Moment) {
         if let Some(part) = self.state.parts.get_mut(index) {
             part.progress = Progress::Unsure(now);
             part.tries += 1;
@@ -138,9 +142,11 @@ impl Turn {
         let now = context.now.at;
         self.state.failing_since = self.state.failing_since.map(|since| since.min(now));
         for part in &mut self.state.parts {
-            // Another clock may have told when; a part is settled by this one.
-            if let Progress::Unsure(since) = &mut part.progress {
-                *since = (*since).min(now);
+            // If another clock told when, it may still be on its way by this one.
+            if let Progress::Unsure(since) = &mut part.progress
+                && since.age(context.now).is_none()
+            {
+                *since = context.now;
             }
         }
         if self.words.contents.len() != self.messages.len() {
@@ -155,7 +161,10 @@ impl Turn {
         let begun = self.state.parts.iter().any(PartState::is_begun);
         let handing_off = self.state.step == Step::HandOff;
         if !(retried || begun || handing_off) {
-            self.state = State::default();
+            self.state = State {
+                strangers: std::mem::take(&mut self.state.strangers),
+                ..State::default()
+            };
             return;
         }
         self.state.step = Step::HandOff;

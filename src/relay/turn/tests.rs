@@ -129,7 +129,7 @@ impl Player {
 
     /// As `run` does before a write.
     fn write(&mut self, index: usize, happened: Happened) -> Action {
-        self.turn.begin_write(index, at(self.seconds).at);
+        self.turn.begin_write(index, at(self.seconds));
         self.next(happened)
     }
 }

@@ -157,9 +157,12 @@ fn progress(save: &Save, key: &Key, conversation: &mut Conversation, picture: &m
             }
             conversation.lane.leave(id);
             // What came to the bot meanwhile was dealt with, unless the turn left
-            // the conversation alone by what it knew before.
+            // the conversation alone by what it knew before, or messages wait that
+            // only the arrival tells of.
             let skipped = matches!(outcome, Outcome::Skipped(_));
-            if !(skipped && conversation.known.facts.may_be_bots(&save.bot)) {
+            let left = skipped && conversation.known.facts.may_be_bots(&save.bot);
+            let arrival = conversation.lane.arrival;
+            if !left && !arrival.is_some_and(|arrival| arrival.stands_for_messages()) {
                 conversation.lane.arrival = None;
             }
             end_turn(

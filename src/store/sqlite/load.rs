@@ -2,11 +2,14 @@
 //! is handed on as unreadable, a conversation is rebuilt.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::rows;
+use crate::clock::later;
+use crate::conversation::{Facts, Known};
 use crate::id::{AccountName, ConversationId, EventId, ItemId, TurnId};
 use crate::store::picture::{Conversation, Key, MOST_MERGES, Needs, Picture};
 use crate::store::seal::Keys;
@@ -21,9 +24,12 @@ pub(super) const UNFINISHED: &str = "WITH RECURSIVE gone (id) AS (
         SELECT ?2 UNION
         SELECT c.conversation_id FROM gone JOIN conversations c
         ON c.account = ?1 AND c.merged_into = gone.id AND c.merged_into IS NOT NULL)
-    SELECT t.id, t.received_at FROM gone JOIN turns t
+    SELECT t.id, t.received_at, t.began FROM gone JOIN turns t
     ON t.account = ?1 AND t.conversation_id = gone.id
     WHERE (t.outcome IS NULL OR t.outcome = 'dead') AND t.outcome IS NULL ORDER BY t.id";
+
+/// Further than any deadline.
+const FAR_AHEAD: Duration = Duration::from_hours(24 * 365);
 
 /// Where to load from.
 pub(super) struct Loader<'a> {
@@ -188,22 +194,26 @@ impl Loader<'_> {
                 let since: Option<i64> = row.get(1)?;
                 Ok((merged_into, since, row.get::<_, i64>(2)?, row.get(3)?))
             })?;
-        let mut lane = Lane::default();
+        let (mut lane, mut known) = (Lane::default(), Known::default());
         if merged_into.is_none() {
-            lane.turns = self.unfinished(key)?;
+            let began;
+            (lane.turns, began) = self.unfinished(key)?;
+            // What is heard from now on is newer than the turns' messages.
+            known.facts = Facts::lost(began);
             let turns = i64::try_from(lane.turns.len()).unwrap_or(i64::MAX);
             let waited = since.filter(|_| turns == 0 || backlog > turns);
             lane.arrival = waited.map(rows::time).transpose()?.map(|since| Arrival {
                 heard: 0,
                 received_at: since,
-                // Not known any more: whoever claims it gives it the usual time.
-                deadline_at: Timestamp::MAX,
+                // Not known any more: whoever claims it gives it the usual time. The
+                // end of time could not be read back.
+                deadline_at: later(since, FAR_AHEAD),
             });
         }
         let conversation = Conversation {
+            known,
             lane,
             merged_into,
-            ..Conversation::default()
         };
         let due_at = conversation.lane.waiting_since();
         let touched_at = rows::time(touched_at)?;
@@ -211,12 +221,12 @@ impl Loader<'_> {
         Ok(conversation)
     }
 
-    /// The unfinished turns of a conversation and of those merged into it; due
-    /// at once.
-    fn unfinished(&self, key: &Key) -> Result<Vec<LaneTurn>, StoreError> {
+    /// The unfinished turns of a conversation and of those merged into it, due at
+    /// once; and the revision of the facts by which the newest began.
+    fn unfinished(&self, key: &Key) -> Result<(Vec<LaneTurn>, u64), StoreError> {
         let mut statement = self.connection.prepare_cached(UNFINISHED)?;
         let mut found = statement.query(params![key.0.as_str(), key.1.as_str()])?;
-        let mut turns = Vec::new();
+        let (mut turns, mut newest) = (Vec::new(), 0);
         while let Some(row) = found.next()? {
             let received_at = rows::time(row.get(1)?).unwrap_or(Timestamp::UNIX_EPOCH);
             turns.push(LaneTurn {
@@ -224,7 +234,8 @@ impl Loader<'_> {
                 received_at,
                 run: Run::Until(received_at),
             });
+            newest = newest.max(u64::try_from(row.get::<_, i64>(2)?).unwrap_or_default());
         }
-        Ok(turns)
+        Ok((turns, newest))
     }
 }

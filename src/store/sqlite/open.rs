@@ -20,7 +20,7 @@ pub(super) const APPLICATION_ID: u32 = 0x474C_524C;
 
 /// How long a write waits for another process, such as `dead retry`: well
 /// under the 15 s that Gladly gives a webhook.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(3);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(3);
 /// Every statement of this back end, with room for more.
 const STATEMENTS: usize = 64;
 

@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use rusqlite::Connection;
@@ -17,6 +18,7 @@ use rusqlite::config::DbConfig;
 use tokio::sync::{mpsc, oneshot};
 
 use super::load::Loader;
+use super::open::BUSY_TIMEOUT;
 use super::purge::{self, Kind};
 use super::save::Saver;
 use super::watch::Watch;
@@ -167,6 +169,7 @@ impl Tables {
         }
         if tasks.iter().any(|task| matches!(task, Task::DestroyKeys)) {
             self.destroy_keys();
+            self.empty_log();
         }
         done
     }
@@ -277,6 +280,19 @@ impl Tables {
                 error,
                 "old keys could not be destroyed; the next purge tries again"
             );
+        }
+    }
+
+    /// Empties the log, in which what was deleted still stands. Where somebody
+    /// reads at the moment, nobody waits for that: the next purge tries again.
+    fn empty_log(&mut self) {
+        let emptied = self.connection.busy_timeout(Duration::ZERO).and_then(|()| {
+            let truncate = "PRAGMA wal_checkpoint(TRUNCATE)";
+            self.connection.query_row(truncate, [], |_| Ok(()))
+        });
+        let patient = self.connection.busy_timeout(BUSY_TIMEOUT);
+        if let Err(error) = emptied.and(patient) {
+            tracing::warn!(%error, "the log could not be emptied; the next purge tries again");
         }
     }
 

@@ -140,6 +140,15 @@ impl Setup {
         relay
     }
 
+    /// With a relay that a stop cuts short wherever it is: what it has stored by
+    /// then is all that the next start has.
+    pub(crate) async fn start_to_be_cut_short(self) -> TestRelay {
+        let mut relay = self.start_without_relay().await;
+        relay.cut_short();
+        relay.boot().await;
+        relay
+    }
+
     /// Only the simulators, for tests that start the relay in their own way.
     pub(crate) async fn start_without_relay(self) -> TestRelay {
         let gladly = Gladly::start(self.gladly.clone()).await.unwrap();
@@ -258,6 +267,7 @@ impl TestRelay {
         let file = self.config_file();
         let config = Config::load(Some(&file), &Environment::default()).unwrap();
         let store = Arc::new(Observed::new(Sqlite::open(&config.store).await.unwrap()));
+        self.make_due();
         let listeners = Listeners {
             public: TcpListener::bind(config.listen).await.unwrap(),
             admin: TcpListener::bind(config.admin_listen).await.unwrap(),
@@ -277,6 +287,20 @@ impl TestRelay {
             stop,
             served,
         });
+    }
+
+    /// From the next start on, a stop cuts turns short.
+    pub(crate) fn cut_short(&mut self) {
+        let grace = |length: &str| format!("shutdown_grace = \"{length}\"");
+        self.toml = self.toml.replace(&grace("10s"), &grace("1ms"));
+    }
+
+    /// What the store does when it is opened, but by the machine's own clock.
+    fn make_due(&self) {
+        let database = rusqlite::Connection::open(self.database()).unwrap();
+        let sql = "UPDATE conversations SET due_at = min(due_at, ?)";
+        let now = self.clock.now().at.as_millisecond();
+        database.execute(sql, [now]).unwrap();
     }
 
     /// Writes the relay's configuration.
