@@ -181,7 +181,7 @@ async fn dead_letters(plan: &Plan) -> anyhow::Result<usize> {
     Ok(dead)
 }
 
-/// Gladly's own retry times, a thousandth of them, and its own switch-off.
+/// Gladly's own retry times, a three-hundredth of them, and its own switch-off.
 fn gladly_options(plan: &Plan) -> GladlyOptions {
     let chaos = Chaos {
         duplicate: 0.05,
@@ -193,7 +193,9 @@ fn gladly_options(plan: &Plan) -> GladlyOptions {
         requests_per_second: Some(REQUESTS_PER_SECOND),
         delivery: DeliveryOptions {
             timeout: Duration::from_secs(5),
-            retry_delays: [30, 300, 1800, 3600].map(Duration::from_millis).to_vec(),
+            retry_delays: [30, 300, 1800, 3600]
+                .map(|seconds| Duration::from_secs(seconds) / 300)
+                .to_vec(),
             chaos: if plan.chaos { chaos } else { Chaos::default() },
             ..DeliveryOptions::default()
         },
