@@ -4,7 +4,7 @@
 use std::process::Output;
 use std::time::Duration;
 
-use gladly_relay::sim::{Fault, Gate, GladlyWorld, Message, Operation, What, When};
+use gladly_relay::sim::{Answer, GladlyWorld, Hold, Message, Operation, Question, Responder, What};
 use serde_json::json;
 use tokio::process::Command;
 
@@ -44,10 +44,6 @@ fn conversation_with_a_past(relay: &TestRelay) -> String {
     conversation
 }
 
-fn hold_answer(relay: &TestRelay, operation: Operation) -> gladly_relay::sim::Hold {
-    relay.gladly.hold_next_answer(operation)
-}
-
 async fn dead_list(relay: &TestRelay) -> Output {
     let mut list = Command::new(env!("CARGO_BIN_EXE_gladly-relay"));
     list.args(["dead", "list", "--config"])
@@ -78,77 +74,87 @@ async fn tell_of_a_stranger(relay: &TestRelay, url: &str) {
     soon(relay.gladly.wait_for(looked)).await;
 }
 
-#[tokio::test]
-async fn nobody_s_words_are_in_any_file_and_a_turn_goes_on_after_a_kill() {
+/// A relay in a process of its own, whose bot says the needle in each answer.
+async fn start_with_a_needle() -> (TestRelay, RelayProcess) {
     let mut relay = Setup::default().start_without_relay().await;
     let process = RelayProcess::start(&relay.config_file()).await;
     relay.point_webhook_to(&process.url);
     relay.gleen.configure(|options| {
-        let words = |question: &gladly_relay::sim::Question| format!("{NEEDLE}! {}", question.text);
-        let answer = move |question: &_| gladly_relay::sim::Answer::Text(words(question));
-        options.responder = Some(gladly_relay::sim::Responder::new(answer));
+        let answer = |question: &Question| Answer::Text(format!("{NEEDLE}! {}", question.text));
+        options.responder = Some(Responder::new(answer));
     });
+    (relay, process)
+}
 
-    // The first answer is cut off and looked for: the items are listed.
+async fn replied(relay: &TestRelay, conversation: &str) {
+    let there = relay.gladly.wait_for(|world| {
+        let view = world.conversation(conversation).unwrap();
+        !view.replies().is_empty()
+    });
+    soon(there).await;
+}
+
+/// A new conversation whose turn is held where `held` says.
+async fn says_until(relay: &TestRelay, held: &Hold, text: &str) -> String {
+    let conversation = relay.conversation();
+    relay.says(&conversation, &format!("{text} {NEEDLE}?"));
+    soon(held.reached()).await;
+    conversation
+}
+
+#[tokio::test]
+async fn nobody_s_words_are_in_any_file_once_they_were_listed_and_answered() {
+    let (relay, process) = start_with_a_needle().await;
+    // The answer is cut off and looked for: the items are listed.
     let answered = conversation_with_a_past(&relay);
     relay.gladly.spoil_next(Operation::Reply, What::CutAfter);
     relay.says(&answered, &format!("my password is {NEEDLE}"));
-    let replied = |conversation: String| {
-        move |world: &GladlyWorld| {
-            !world
-                .conversation(&conversation)
-                .unwrap()
-                .replies()
-                .is_empty()
-        }
-    };
-    soon(relay.gladly.wait_for(replied(answered.clone()))).await;
+    replied(&relay, &answered).await;
     let listed = |world: &GladlyWorld| world.requests_of(Operation::ListItems) > 0;
     soon(relay.gladly.wait_for(listed)).await;
     assert_no_words(&relay, "after an answer");
+    assert_eq!(process.terminate().await, Some(0));
+    assert_no_words(&relay, "after the end");
+}
 
-    // Another is on its way, a third is being moved with its note, a fourth thought about.
-    let (gate, on_its_way) = Gate::new();
-    relay.gladly.fault(Fault {
-        operation: Some(Operation::Reply),
-        when: When::Next(1),
-        what: What::Hold(gate),
-    });
-    let interrupted = relay.conversation();
-    relay.says(&interrupted, &format!("where is {NEEDLE}?"));
-    soon(on_its_way.reached()).await;
-    let moving = hold_answer(&relay, Operation::PatchConversation);
-    let handed_off = relay.conversation();
-    relay.says(
-        &handed_off,
-        &format!("I want to talk to a real person about {NEEDLE}"),
-    );
-    soon(moving.reached()).await;
+#[tokio::test]
+async fn nobody_s_words_are_in_any_file_while_turns_run_and_they_go_on_after_a_kill() {
+    let (mut relay, process) = start_with_a_needle().await;
+    let on_its_way = relay.gladly.hold_next(Operation::Reply);
+    let interrupted = says_until(&relay, &on_its_way, "where is").await;
+    let moving = relay.gladly.hold_next_answer(Operation::PatchConversation);
+    let wish = "I want to talk to a real person about";
+    let handed_off = says_until(&relay, &moving, wish).await;
     let thinking = relay.gleen.hold_next(Operation::SendMessage);
-    let thought_about = relay.conversation();
-    relay.says(&thought_about, &format!("what is {NEEDLE}?"));
-    soon(thinking.reached()).await;
-    tell_of_a_stranger(&relay, &process.url).await;
+    let thought_about = says_until(&relay, &thinking, "what is").await;
     assert_no_words(&relay, "while turns run");
-
     process.kill().await;
     assert_no_words(&relay, "after the kill");
+
     let questions = relay.gleen.requests().len();
     for held in [on_its_way, moving, thinking] {
         held.release();
     }
     let process = RelayProcess::start(&relay.config_file()).await;
+    relay.point_webhook_to(&process.url);
     for conversation in [&interrupted, &thought_about] {
-        soon(relay.gladly.wait_for(replied(conversation.clone()))).await;
+        replied(&relay, conversation).await;
     }
     let asked_again = relay.gleen.requests().len() - questions;
-    assert_eq!(asked_again, 1, "only what was being thought about");
+    assert_eq!(asked_again, 1, "the words of the other could be read again");
     let sent = relay.replies(&interrupted);
     assert_eq!(sent, [format!("{NEEDLE}! where is {NEEDLE}?")]);
     assert_eq!(process.terminate().await, Some(0));
     assert_eq!(relay.view(&handed_off).inbox_id, "human-inbox");
     assert_no_words(&relay, "after the end");
+}
 
+#[tokio::test]
+async fn nobody_s_words_are_in_a_dead_letter() {
+    let (relay, process) = start_with_a_needle().await;
+    tell_of_a_stranger(&relay, &process.url).await;
+    assert_eq!(process.terminate().await, Some(0));
+    assert_no_words(&relay, "with a dead letter");
     let listed = dead_list(&relay).await;
     let text = String::from_utf8(listed.stdout).unwrap();
     assert_eq!(text.lines().count(), 1, "{text}");

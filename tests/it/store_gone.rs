@@ -91,13 +91,13 @@ async fn lose_and_put_back(suffix: &str, loss: Loss) {
 
     let mut file = relay.database().into_os_string();
     file.push(suffix);
-    let lost = Lost::new(Path::new(&file), loss);
+    let missing = Lost::new(Path::new(&file), loss);
     held.release();
     assert_eq!(post(&url, 2).await.0, 503, "{case}");
     assert_eq!(get(&url, "/readyz").await, 503, "{case}");
     assert_eq!(get(&url, "/healthz").await, 200, "{case}");
 
-    lost.put_back();
+    missing.put_back();
     assert_eq!(get(&url, "/readyz").await, 200, "{case}");
     let duplicate = r#"{"status":"duplicate"}"#.to_owned();
     assert_eq!(post(&url, 1).await, (200, duplicate), "{case}");

@@ -8,7 +8,7 @@ use crate::conversation::Closing;
 use crate::conversation::Status;
 use crate::id::TurnId;
 use crate::outcome::Outcome;
-use crate::store::lane::Run;
+use crate::store::lane::{Arrival, Run};
 use crate::store::picture::{Conversation, Key, Picture, TurnChange};
 use crate::store::types::{
     Answer, DeadLetter, DeadLetterId, Learnt, Message, Progress, Save, Standing, StoreError,
@@ -162,7 +162,7 @@ fn progress(save: &Save, key: &Key, conversation: &mut Conversation, picture: &m
             let skipped = matches!(outcome, Outcome::Skipped(_));
             let left = skipped && conversation.known.facts.may_be_bots(&save.bot);
             let arrival = conversation.lane.arrival;
-            if !left && !arrival.is_some_and(|arrival| arrival.stands_for_messages()) {
+            if !left && !arrival.is_some_and(Arrival::stands_for_messages) {
                 conversation.lane.arrival = None;
             }
             end_turn(
