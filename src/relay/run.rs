@@ -15,7 +15,7 @@ use super::turn::{Action, Context, Happened, PartKind, Purpose, Question, Step, 
 use super::{Account, Shared};
 use crate::clock::{later, time_until};
 use crate::conversation::{Clearance, Look};
-use crate::gladly::{Conversation, GladlyError, Permit, Precedence, ReplyContent};
+use crate::gladly::{Conversation, GladlyError, Permit, Precedence, Refusal, ReplyContent};
 use crate::gleen::{self, GleenError};
 use crate::id::{ConversationId, ItemId, TopicId};
 use crate::outcome::Outcome;
@@ -349,12 +349,12 @@ impl Run {
         let reply_to = self.turn.reply_to();
         let leave_out = self.turn.leaves_agent_out();
         let Some(part) = self.turn.part(index).cloned() else {
-            return Err(GladlyError::Stale { operation: "write" });
+            return Err(impossible("write"));
         };
         match part.kind {
             PartKind::Reply | PartKind::Message => {
                 let Some((item_id, channel)) = reply_to else {
-                    return Err(GladlyError::Stale { operation: "reply" });
+                    return Err(impossible("reply"));
                 };
                 let words = part.words();
                 let content = ReplyContent {
@@ -373,9 +373,7 @@ impl Run {
                     .add_topic(permit, clearance, &topic)
                     .await
                     .map(|()| None),
-                Err(_) => Err(GladlyError::Stale {
-                    operation: "add_topic",
-                }),
+                Err(_) => Err(impossible("add_topic")),
             },
             PartKind::Move => gladly
                 .assign(permit, clearance, &account.handoff_inbox_id, !leave_out)
@@ -485,6 +483,15 @@ impl Run {
             .breaker
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A call that can't be made, however often: as if Gladly refused it.
+fn impossible(operation: &'static str) -> GladlyError {
+    GladlyError::Refused {
+        operation,
+        refusal: Refusal::Other,
+        codes: "there is nothing to write, or nobody to write to".to_owned(),
     }
 }
 
