@@ -13,8 +13,7 @@
 //! - **Gladly's timestamps** are compared with nothing but Gladly's. What the
 //!   relay heard or looked at later counts as newer, by the order of arrival;
 //!   Gladly's time only shows that two of its own events came out of order. An
-//!   event that claims to be from further ahead than any clock would be off is
-//!   taken as from there.
+//!   event that claims to be from the far future is believed only so far.
 //! - **People** read [`Clock::wall`], the machine's own time.
 //!
 //! Decisions never read a clock: they take `now` as a plain value. Waiting is

@@ -27,14 +27,33 @@ pub const FRESH: Duration = Duration::from_secs(15);
 pub struct Facts {
     /// Counts what was heard.
     revision: u64,
+    /// As of when the last merge into it was heard of: a call that was begun
+    /// before may have been about the other conversation.
+    #[serde(default)]
+    merged: u64,
     holder: Option<Heard<Holder>>,
-    /// The holder was told in two ways: only a look can tell.
-    doubtful: bool,
+    /// The holder was told in two ways, lastly at this revision: only a look that
+    /// is begun from then on can tell.
+    doubted: Option<u64>,
+    /// The relay itself saw, or made, it somebody else's, and has not seen it the
+    /// bot's since: no event says otherwise.
+    #[serde(default)]
+    denied: bool,
     status: Option<Heard<Status>>,
+    /// It was closed when that was last told for sure: a change to nobody says
+    /// what does not open it.
+    #[serde(default)]
+    may_be_closed: bool,
+    /// The relay itself saw it closed, and has not seen it open since.
+    #[serde(default)]
+    seen_closed: bool,
     /// The newest Gladly time of an event about the holder.
     holder_event_at: Option<Timestamp>,
     /// The newest Gladly time of an event about the status.
     status_event_at: Option<Timestamp>,
+    /// The newest Gladly time of a customer's message: who writes opens it.
+    #[serde(default)]
+    message_at: Option<Timestamp>,
     /// The relay itself gave it to the humans, and it has not been back since.
     handed_off: bool,
 }
@@ -147,25 +166,55 @@ impl Facts {
         if let Some(context) = context {
             self.hear_context(bot, context, now);
         }
+        self.message_at = happened_at.max(self.message_at);
         if is_before(happened_at, self.status_event_at) {
             // The status changed after the message, of which it was heard before.
             self.revision += 1;
-            self.status = Some(self.heard(Status::Unclear, now, Teller::Event));
+            self.set_status(self.heard(Status::Unclear, now, Teller::Event));
         }
         heard
     }
 
+    /// A message was found whose own event has not come: it opened what was closed
+    /// before it.
+    pub fn find_message(&mut self, happened_at: Option<Timestamp>, now: Moment) {
+        self.message_at = happened_at.max(self.message_at);
+        let closed = self
+            .status
+            .as_ref()
+            .is_some_and(|known| known.value == Status::Closed && known.by == Teller::Event);
+        if closed && is_before(self.status_event_at, happened_at) {
+            self.revision += 1;
+            self.set_status(self.heard(Status::Unclear, now, Teller::Event));
+        }
+    }
+
+    fn set_status(&mut self, heard: Heard<Status>) {
+        match heard.value {
+            Status::Open => self.may_be_closed = false,
+            Status::Closed => self.may_be_closed = true,
+            Status::Unclear => {}
+        }
+        self.status = Some(heard);
+    }
+
     fn hear_context(&mut self, bot: &Bot, context: &Holder, now: Moment) {
         let names_bot = owner(bot, context).is_ok();
-        match &self.holder {
+        match &mut self.holder {
             Some(known) if owner(bot, &known.value).is_ok() == names_bot => {
                 // The same again: a message proves it anew, a look stays the better proof.
                 let looked = known.by == Teller::Look && known.at.age(now).is_some_and(is_fresh);
-                if names_bot && !looked && !self.doubtful {
-                    self.holder = Some(self.heard(context.clone(), now, Teller::Message));
+                let proves = names_bot && !looked && self.doubted.is_none();
+                match known.by {
+                    // It stays what an event told, which a look under way can't undo.
+                    Teller::Event if proves => known.at = now,
+                    _ if proves => {
+                        self.holder = Some(self.heard(context.clone(), now, Teller::Message));
+                    }
+                    _ => {}
                 }
             }
-            Some(_) => self.doubtful = true,
+            Some(_) => self.doubt(),
             None if names_bot => {
                 self.holder = Some(self.heard(context.clone(), now, Teller::Message));
             }
@@ -187,19 +236,18 @@ impl Facts {
         self.holder_event_at = happened_at.max(self.holder_event_at);
         let was_bots = self.is_bots(bot);
         let Some(holder) = holder else {
-            self.doubtful = true;
+            self.doubt();
             return !was_bots;
         };
         let names_bot = owner(bot, holder).is_ok();
-        let against_look = names_bot
-            && self.holder.as_ref().is_some_and(|known| {
-                known.by != Teller::Event && owner(bot, &known.value).is_err()
-            });
+        let against_look = names_bot && self.denied;
+        // How old an event is nobody knows: a fresh look stays the better proof.
+        let is_proved = names_bot && was_bots && self.looked_since(0, now);
         if out_of_order || against_look {
-            self.doubtful = true;
-        } else {
+            self.doubt();
+        } else if !is_proved {
             self.holder = Some(self.heard(holder.clone(), now, Teller::Event));
-            self.doubtful = false;
+            self.doubted = None;
             self.handed_off &= !names_bot;
         }
         names_bot && !was_bots && !out_of_order
@@ -208,19 +256,25 @@ impl Facts {
     /// An event told of the status.
     pub fn hear_status(&mut self, status: Status, happened_at: Option<Timestamp>, now: Moment) {
         self.revision += 1;
-        let out_of_order = is_before(happened_at, self.status_event_at);
+        let written_since = status == Status::Closed && is_before(happened_at, self.message_at);
+        let out_of_order = written_since || is_before(happened_at, self.status_event_at);
         self.status_event_at = happened_at.max(self.status_event_at);
-        let told = if out_of_order {
+        let against_look = status == Status::Open && self.seen_closed;
+        let told = if out_of_order || against_look {
             Status::Unclear
         } else {
             status
         };
-        self.status = Some(self.heard(told, now, Teller::Event));
+        self.may_be_closed |= status == Status::Closed;
+        self.set_status(self.heard(told, now, Teller::Event));
     }
 
     /// The relay has looked. What was heard since the look was begun is newer.
     pub fn see(&mut self, bot: &Bot, look: &Look) {
         self.revision += 1;
+        if look.base < self.merged {
+            return self.doubt();
+        }
         let looked_bots = owner(bot, &look.holder).is_ok();
         let newer = self
             .holder
@@ -229,43 +283,70 @@ impl Facts {
         match newer {
             // Told meanwhile that it is somebody else's: believed at once.
             Some(known) if looked_bots && owner(bot, &known.value).is_err() => {}
-            Some(known) if !looked_bots && owner(bot, &known.value).is_ok() => self.doubtful = true,
+            Some(known) if !looked_bots && owner(bot, &known.value).is_ok() => self.doubt(),
+            // It is a human's either way; who it is now was told.
+            Some(_) if !looked_bots => self.denied = true,
             _ => {
                 self.holder = Some(seen(look, look.holder.clone()));
-                self.doubtful = false;
+                self.settle_doubt(look.base);
+                self.denied = !looked_bots;
                 self.handed_off &= !looked_bots;
             }
         }
-        let status_is_newer = self
-            .status
-            .as_ref()
-            .is_some_and(|known| known.revision > look.base);
-        if !status_is_newer {
-            self.status = Some(seen(look, look.status));
+        self.seen_closed = look.status == Status::Closed;
+        self.may_be_closed |= self.seen_closed;
+        if !self.is_status_newer(look.base) {
+            self.set_status(seen(look, look.status));
+        } else if self.seen_closed && self.status() == Some(Status::Open) {
+            // Told meanwhile that it is open: before what the look showed, or after.
+            self.set_status(self.heard(Status::Unclear, look.at, Teller::Event));
         }
     }
 
-    /// The relay has moved it to the humans.
-    pub fn moved(&mut self, inbox_id: InboxId, now: Moment) {
+    /// The relay has moved it to the humans, by a call that was begun at revision
+    /// `base`. Whoever else was told of since may hold it by now: look.
+    pub fn moved(&mut self, inbox_id: InboxId, base: u64, now: Moment) {
         self.revision += 1;
-        self.holder = Some(self.heard(Holder::inbox(inbox_id), now, Teller::Relay));
-        self.doubtful = false;
+        if base < self.merged {
+            return self.doubt();
+        }
         self.handed_off = true;
-        self.status = Some(self.heard(Status::Open, now, Teller::Relay));
+        self.denied = true;
+        self.seen_closed = false;
+        let holder = Holder::inbox(inbox_id);
+        let elsewhere = self
+            .holder
+            .as_ref()
+            .is_some_and(|known| known.revision > base && known.value.inbox_id != holder.inbox_id);
+        if elsewhere {
+            self.doubt();
+        } else {
+            self.holder = Some(self.heard(holder, now, Teller::Relay));
+            self.settle_doubt(base);
+        }
+        if !self.is_status_newer(base) {
+            self.set_status(self.heard(Status::Open, now, Teller::Relay));
+        }
+    }
+
+    fn is_status_newer(&self, base: u64) -> bool {
+        let newer = |known: &Heard<Status>| known.revision > base;
+        self.status.as_ref().is_some_and(newer)
     }
 
     /// What was known of a conversation that was merged into this one counts as
     /// heard before anything that is heard from now on.
     pub fn merge(&mut self, gone: &Self) {
         self.revision = self.revision.max(gone.revision) + 1;
-        self.doubtful = true;
+        self.merged = self.revision;
+        self.doubt();
     }
 
     /// Whose it is, for a turn whose newest message was heard at revision
     /// `since`. What was told before a message can't silence it: the message
     /// itself may have brought the conversation to the bot.
     pub fn whose(&self, bot: &Bot, since: u64, now: Moment) -> Whose {
-        let Some(holder) = self.holder.as_ref().filter(|_| !self.doubtful) else {
+        let Some(holder) = self.holder.as_ref().filter(|_| self.doubted.is_none()) else {
             return Whose::Unclear;
         };
         let closed = match &self.status {
@@ -275,7 +356,7 @@ impl Facts {
                 Status::Unclear => return Whose::Unclear,
             },
             // Who writes may open it again, and a change before it was another.
-            Some(status) => status.value == Status::Closed,
+            Some(_) => self.may_be_closed,
             None => false,
         };
         match owner(bot, &holder.value) {
@@ -327,9 +408,8 @@ impl Facts {
         bot: &Bot,
         now: Moment,
     ) -> Option<Clearance> {
-        let holder = self.holder.as_ref().filter(|_| !self.doubtful)?;
-        let open = self.status() != Some(Status::Closed);
-        (open && owner(bot, &holder.value).is_ok())
+        let holder = self.holder.as_ref().filter(|_| self.doubted.is_none())?;
+        (!self.may_be_closed && owner(bot, &holder.value).is_ok())
             .then(|| Clearance::new(conversation_id.clone(), now))
     }
 
@@ -339,20 +419,30 @@ impl Facts {
         conversation_id: &ConversationId,
         now: Moment,
     ) -> Option<Clearance> {
-        (self.handed_off && !self.doubtful).then(|| Clearance::new(conversation_id.clone(), now))
+        (self.handed_off && self.doubted.is_none())
+            .then(|| Clearance::new(conversation_id.clone(), now))
     }
 
     /// Whether nothing that was told speaks surely against the bot.
     pub fn may_be_bots(&self, bot: &Bot) -> bool {
-        self.doubtful || self.is_bots(bot)
+        self.doubted.is_some() || self.is_bots(bot)
     }
 
     fn is_bots(&self, bot: &Bot) -> bool {
-        !self.doubtful
+        self.doubted.is_none()
             && self
                 .holder
                 .as_ref()
                 .is_some_and(|known| owner(bot, &known.value).is_ok())
+    }
+
+    fn doubt(&mut self) {
+        self.doubted = Some(self.revision);
+    }
+
+    /// What was seen or done at this revision ends a doubt that is not newer.
+    fn settle_doubt(&mut self, base: u64) {
+        self.doubted = self.doubted.filter(|doubted| *doubted > base);
     }
 
     fn heard<T>(&self, value: T, at: Moment, by: Teller) -> Heard<T> {

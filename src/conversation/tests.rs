@@ -191,7 +191,7 @@ fn where_two_tellings_contradict_each_other_only_a_look_can_tell() {
             facts.hear_message(&bot(), Some(&ai()), gladly(12), at(12));
         }),
         ("a message against the bot's own handoff", |facts| {
-            facts.moved(InboxId::parse("humans").unwrap(), at(11));
+            facts.moved(InboxId::parse("humans").unwrap(), facts.revision(), at(11));
             facts.hear_message(&bot(), Some(&ai()), gladly(12), at(12));
         }),
         ("events out of order", |facts| {
@@ -266,7 +266,7 @@ fn a_status_counts_if_it_changed_after_the_message() {
 #[test]
 fn after_the_relays_own_handoff_the_reason_says_so() {
     let (mut facts, since) = after_message(Some(&ai()));
-    facts.moved(InboxId::parse("humans").unwrap(), at(11));
+    facts.moved(InboxId::parse("humans").unwrap(), since, at(11));
     let handed_off = Whose::Others(SkipReason::HandedOff);
     assert_eq!(facts.whose(&bot(), since, at(11)), handed_off);
     facts.see(&bot(), &look(&facts.clone(), ai(), Status::Open, 12));

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::Relay;
@@ -16,10 +17,9 @@ use crate::id::{AccountName, EventId};
 use crate::store::{Change, Delivery, Recorded, StoreError};
 use crate::telemetry::WebhookResult;
 
-/// How far ahead of the relay's clock an event may be raised, for Gladly's times
-/// to be told apart by a relay whose clock is behind. What claims to be from
-/// further in the future would make all that follows look old.
-const MOST_AHEAD: Duration = Duration::from_hours(12);
+/// How far Gladly's clock may be ahead: less than this says nothing about an
+/// event, and its place among Gladly's other events is kept.
+const CLOCKS_DIFFER: Duration = Duration::from_hours(2);
 
 /// What became of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,14 +131,18 @@ impl Relay {
             bot: account.bot.clone(),
             event_id: webhook.id.unwrap_or_else(|| content_id(body)),
             event_type: webhook.kind,
-            happened_at: webhook
-                .happened_at
-                .map(|at| clamped(at, received.at, MOST_AHEAD)),
+            happened_at: webhook.happened_at.map(|at| believed(at, received.at)),
             received,
             answer_deadline: account.policy.answer_deadline,
             change,
         })
     }
+}
+
+/// When an event was raised, as far as that can be: what claims to be from far
+/// in the future must not count as newer than everything to come.
+pub(super) fn believed(happened_at: Timestamp, received_at: Timestamp) -> Timestamp {
+    clamped(happened_at, received_at, CLOCKS_DIFFER)
 }
 
 /// An event without an id is told apart by what it says.

@@ -134,8 +134,9 @@ fn read(policy: &Policy, item: &Item, text: &str, salt: &str) -> Content {
         automated: channel == Some(Channel::Email)
             && text::is_automated_email(&content.from, &content.subject, text),
         asks_for_human: text::asks_for_human(&policy.ask_for_human, &words),
-        locale: text::locale(text)
+        locale: Some(text)
             .filter(|_| policy.detect_language)
+            .and_then(text::locale)
             .map(str::to_owned),
         words,
         readable: true,

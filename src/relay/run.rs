@@ -333,6 +333,9 @@ impl Run {
         let (target, since) = (self.target(), self.turn.since());
         let now = self.shared.clock.now();
         let facts = &self.standing.known.facts;
+        if !self.turn.has_look(facts, now) {
+            return Err(());
+        }
         facts
             .clear(&target, &self.account.bot, since, now)
             .map_err(drop)

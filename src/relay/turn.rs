@@ -27,6 +27,8 @@ mod deliver;
 mod failures;
 mod gather;
 mod handoff;
+#[cfg(test)]
+mod histories;
 mod parts;
 mod stored;
 #[cfg(test)]
@@ -43,7 +45,7 @@ pub use parts::{Part, PartKind, PartState};
 use super::policy::Content;
 use crate::clock::{Moment, earlier, time_until};
 use crate::config::Policy;
-use crate::conversation::{Bot, Known, Look, Whose, Written};
+use crate::conversation::{Bot, Facts, Known, Look, Whose, Written};
 use crate::gladly::{Conversation, GladlyError, Item, Listed};
 use crate::gleen::{Answer, GleenError};
 use crate::id::{AccountName, ConversationId, InboxId, ItemId, ThreadId, TurnId};
@@ -182,14 +184,17 @@ pub struct Turn {
     words: Words,
     /// Learnt since it was last stored.
     learnt: Vec<Learnt>,
-    /// What is being done.
+    /// What is being done, and since when.
     doing: Option<Action>,
+    doing_since: Option<Timestamp>,
     wait: Option<(Timestamp, String)>,
     /// Gladly told that the conversation was merged into this one.
     merge: Option<ConversationId>,
     /// An item that may be of another conversation: its message, and what Gladly
     /// said it is of.
     stranger: Option<(usize, Box<Item>)>,
+    /// The relay has looked since the stranger was found.
+    looked_for_stranger: bool,
     deadline_passed: bool,
     /// Nothing is known by which the conversation could be moved unseen.
     moves_not_unseen: bool,
@@ -203,6 +208,8 @@ pub struct Turn {
 #[serde(default)]
 struct State {
     step: Step,
+    /// The deadline, as the clock of whoever took the turn up last tells it.
+    deadline: Option<Moment>,
     /// A look begun at or after this revision is wanted before the next write.
     look_wanted: Option<u64>,
     /// Items of other conversations, which are no messages of this turn.
@@ -274,6 +281,7 @@ impl Turn {
         self.absorb(doing, happened, context);
         let action = self.decide(context);
         self.doing = Some(action.clone());
+        self.doing_since = Some(context.now.at);
         action
     }
 
@@ -409,12 +417,17 @@ impl Turn {
             Whose::Others(reason) => Some(self.leave(reason)),
             Whose::Unclear => Some(Action::Look),
             Whose::Bots => {
-                let wanted = self.state.look_wanted;
-                let facts = &context.known().facts;
-                let seen = |since| facts.looked_since(since, context.now);
-                (!wanted.is_none_or(seen)).then_some(Action::Look)
+                let has_look = self.has_look(&context.known().facts, context.now);
+                (!has_look).then_some(Action::Look)
             }
         }
+    }
+
+    /// Whether the look that is wanted before the next write was made, and is
+    /// fresh: to be asked once more when everything is ready for the write.
+    pub fn has_look(&self, facts: &Facts, now: Moment) -> bool {
+        let wanted = self.state.look_wanted;
+        wanted.is_none_or(|since| facts.looked_since(since, now))
     }
 
     /// It is not the bot's: the turn ends.
@@ -433,6 +446,7 @@ impl Turn {
     }
 
     fn looked(&mut self) {
+        self.looked_for_stranger = self.stranger.is_some();
         // A look that succeeds says nothing about other calls that fail.
         if self.state.failing_looks {
             self.succeed();
@@ -440,7 +454,6 @@ impl Turn {
         self.state.refused_looks = 0;
         self.state.failed_looks = 0;
         self.moving_unseen = false;
-        self.state.look_wanted = None;
     }
 
     /// When its latest message was written.

@@ -539,7 +539,7 @@ async fn what_is_known_is_kept(bench: &mut Bench) {
         (&repetition, Some("de"))
     );
     assert!(known.is_settled(&item("i1")));
-    let moved = vec![Learnt::Moved(InboxId::parse("humans").unwrap())];
+    let moved = vec![Learnt::Moved(InboxId::parse("humans").unwrap(), u64::MAX)];
     let outcome = Outcome::HandedOff(HandoffReason::Deadline);
     let told = bench
         .store()

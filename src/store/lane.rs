@@ -79,16 +79,18 @@ impl Lane {
 
     /// When the lane's next turn is to be claimed; none while there is nothing
     /// to do, or all that there is runs. A turn that was put off goes on at the
-    /// deadline of the next message at the latest.
-    pub fn due_at(&self, now: Timestamp) -> Option<Timestamp> {
+    /// deadline of the next message at the latest. `before` is when it was due
+    /// until now: that stands until a claim has seen to it.
+    pub fn due_at(&self, before: Option<Timestamp>, now: Timestamp) -> Option<Timestamp> {
         if self.turns.is_empty() {
-            return self.waiting_since();
+            // Another clock may have told since when.
+            return self.waiting_since().map(|since| since.min(now));
         }
         let put_off = self.turns.iter().filter_map(|turn| match turn.run {
             Run::Until(until) => Some(until),
             Run::By(_) => None,
         });
-        let until = put_off.min()?;
+        let until = put_off.chain(before).min()?;
         let next = self.next_deadline_at().filter(|deadline| *deadline > now);
         Some(next.map_or(until, |deadline| until.min(deadline)))
     }

@@ -65,13 +65,18 @@ impl Memory {
     }
 
     /// Opens it anew, as a process does that starts after another was killed:
-    /// every lane that has work is due at once.
-    pub fn restart(&self) {
+    /// every lane that has work is due at once, whatever clock told of it.
+    pub fn restart(&self, now: Timestamp) {
         let mut tables = self.tables();
         let tables = &mut *tables;
         tables.closed = false;
         for (key, row) in &mut tables.conversations {
-            let due_at = row.conversation.lane.waiting_since();
+            let due_at = row
+                .conversation
+                .lane
+                .waiting_since()
+                .map(|since| since.min(now));
+            row.conversation.due_at = due_at;
             set_due(&mut tables.due, key, row.due_at, due_at);
             row.due_at = due_at;
         }

@@ -38,6 +38,9 @@ pub struct Conversation {
     pub lane: Lane,
     /// The conversation that a merge has left in its place.
     pub merged_into: Option<ConversationId>,
+    /// When the lane was due, by what was last saved: a turn in it may run for
+    /// nobody any more, which only a claim can tell.
+    pub due_at: Option<Timestamp>,
 }
 
 /// A turn's row that could not be read. It becomes a dead letter.
@@ -208,12 +211,13 @@ impl Picture {
     }
 
     /// Puts a conversation back; it is saved if it has changed.
-    pub fn put(&mut self, key: &Key, conversation: Conversation, now: Timestamp) {
+    pub fn put(&mut self, key: &Key, mut conversation: Conversation, now: Timestamp) {
         if self.conversations.get(key) == Some(&conversation) {
             return;
         }
         self.changes.now = Some(now);
-        let due_at = conversation.lane.due_at(now);
+        let due_at = conversation.lane.due_at(conversation.due_at, now);
+        conversation.due_at = due_at;
         self.conversations.insert(key.clone(), conversation.clone());
         self.changes
             .conversations

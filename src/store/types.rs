@@ -119,7 +119,7 @@ pub struct Delivery {
     pub event_id: EventId,
     /// Its type, for dead letters.
     pub event_type: &'static str,
-    /// When it was raised, by Gladly's clock; not far ahead of `received`.
+    /// When it was raised, by Gladly's clock; never far later than `received`.
     pub happened_at: Option<Timestamp>,
     /// When it arrived.
     pub received: Moment,
@@ -299,8 +299,11 @@ pub enum Learnt {
     Looked(Look),
     /// Gladly said that the conversation was merged into this one.
     Merged(ConversationId),
-    /// It moved the conversation to this inbox.
-    Moved(InboxId),
+    /// It moved the conversation to this inbox. [`Facts::revision`] when the call
+    /// was begun: what was heard after that may be newer than the move.
+    ///
+    /// [`Facts::revision`]: crate::conversation::Facts::revision
+    Moved(InboxId, u64),
     /// Gleen answered on this thread, after the message that was written then.
     Thread(ThreadId, Written),
     /// The customer's last text and language.
@@ -325,7 +328,7 @@ impl fmt::Debug for Learnt {
         f.write_str(match self {
             Self::Looked(_) => "Looked",
             Self::Merged(_) => "Merged",
-            Self::Moved(_) => "Moved",
+            Self::Moved(..) => "Moved",
             Self::Thread(..) => "Thread",
             Self::Read { .. } => "Read",
             Self::Wrote(_) => "Wrote",

@@ -71,7 +71,8 @@ impl Turn {
 
     pub(super) fn searched(&mut self, index: usize, listed: &Listed, context: &Context<'_>) {
         self.succeed();
-        let now = context.now.at;
+        // What landed while the list was on its way is not in it.
+        let listed_at = self.doing_since.unwrap_or(context.now.at);
         let found = self.find(index, listed, context);
         if let Some(part) = self.state.parts.get_mut(index) {
             part.searches += 1;
@@ -86,7 +87,7 @@ impl Turn {
                     part.absences += 1;
                 }
                 // It may still be on its way, until the settle time has passed.
-                if time_until(now, since.at) >= context.policy.settle_time {
+                if time_until(listed_at, since.at) >= context.policy.settle_time {
                     self.set_progress(index, Progress::Pending);
                 }
             }
@@ -133,7 +134,7 @@ impl Turn {
             .is_some_and(|part| part.kind == PartKind::Move)
         {
             let inbox_id = context.handoff_inbox_id.clone();
-            self.learnt.push(Learnt::Moved(inbox_id));
+            self.learnt.push(Learnt::Moved(inbox_id, context.revision));
         }
     }
 

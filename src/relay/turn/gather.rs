@@ -63,8 +63,8 @@ impl Turn {
             self.read(&[(index, item)], context);
         } else {
             self.stranger = Some((index, Box::new(item.clone())));
-            // Its own conversation may have been merged: a look tells.
-            self.state.look_wanted = Some(context.revision);
+            // Its own conversation may have been merged: a look from now on tells.
+            self.looked_for_stranger = false;
         }
     }
 
@@ -100,9 +100,7 @@ impl Turn {
 
     /// An item that seems to be of another conversation: a merge may explain it.
     fn trace(&mut self, of: Option<ConversationId>, context: &Context<'_>) -> Action {
-        let facts = &context.known().facts;
-        let wanted = self.state.look_wanted;
-        if wanted.is_some_and(|since| !facts.looked_since(since, context.now)) {
+        if !self.looked_for_stranger {
             return Action::Look;
         }
         match (self.stranger.take(), of) {

@@ -43,13 +43,14 @@ impl Turn {
         self.wait = None;
         // Tried at once; but what has failed in a row goes on failing.
         self.state.failures = 0;
+        self.state.refused_looks = 0;
         self.state.reason = Some(reason);
         self.state.step = Step::HandOff;
         let seen = context
             .known()
             .facts
             .looked_since(self.since(), context.now);
-        self.state.look_wanted = (!seen).then_some(context.revision);
+        self.state.look_wanted = Some(if seen { self.since() } else { context.revision });
     }
 
     fn handoff_parts(
@@ -105,7 +106,14 @@ impl Turn {
             self.state.look_wanted = Some(context.revision);
         }
         match self.whose(context) {
-            Whose::Others(_) if self.is_with_humans(context) => return self.found_moved(context),
+            Whose::Others(_) if self.is_with_humans(context) => {
+                // A late event may tell of a human who has given it back since.
+                let seen = context.known().facts.looked_since(0, context.now);
+                return match seen || self.moving_unseen {
+                    true => self.found_moved(context),
+                    false => Action::Look,
+                };
+            }
             Whose::Others(reason) => return self.leave(reason),
             _ if self.moving_unseen => return self.write_move(),
             _ => {}
@@ -128,7 +136,7 @@ impl Turn {
         if let Some(index) = self.unsettled(PartKind::Move) {
             if self.part_state(index).tries > 0 {
                 let inbox_id = context.handoff_inbox_id.clone();
-                self.learnt.push(Learnt::Moved(inbox_id));
+                self.learnt.push(Learnt::Moved(inbox_id, context.revision));
             }
             self.set_progress(index, Progress::Sent);
         }
@@ -220,12 +228,13 @@ impl Turn {
         error: &GladlyError,
         context: &Context<'_>,
     ) {
-        // No call is made, so the move could not be made either.
-        if matches!(error, GladlyError::Unauthorised { .. }) {
+        let no_call_may_be_made = matches!(error, GladlyError::Unauthorised { .. });
+        // The move could not be made either.
+        if no_call_may_be_made && !self.has_moved() {
             self.wait_out(error, context);
             return;
         }
-        let last = self.part_state(index).tries >= NOTE_TRIES;
+        let last = no_call_may_be_made || self.part_state(index).tries >= NOTE_TRIES;
         let is_note = self
             .part(index)
             .is_some_and(|part| part.kind == PartKind::Note);

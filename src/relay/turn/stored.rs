@@ -1,6 +1,6 @@
 //! A turn out of the store and into it.
 
-use super::parts::{PartState, Progress};
+use super::parts::{PartKind, PartState, Progress};
 use super::{Context, State, Step, Turn, Words};
 use crate::clock::Moment;
 use crate::id::{AccountName, ConversationId, ItemId, TurnId};
@@ -35,15 +35,17 @@ impl Turn {
             words: words.clone().unwrap_or_default(),
             learnt: Vec::new(),
             doing: None,
+            doing_since: None,
             wait: None,
             merge: None,
             stranger: None,
+            looked_for_stranger: false,
             deadline_passed: false,
             moves_not_unseen: false,
             moving_unseen: false,
             end: None,
         };
-        if words.is_none() || stored.retried {
+        if words.is_none() {
             turn.go_on_without_words(stored.retried);
         }
         Ok(turn)
@@ -139,8 +141,24 @@ impl Turn {
 
     /// After a wait, a crash, or in another process.
     pub(super) fn resume(&mut self, context: &Context<'_>) {
+        // Told by another clock, it may lie ahead, and was cut short for this claim:
+        // that once, or it would move on with each.
+        let told = self
+            .state
+            .deadline
+            .filter(|told| told.clock == context.now.clock);
+        self.deadline_at = told.map_or(self.deadline_at, |told| told.at);
+        self.state.deadline = Some(Moment {
+            clock: context.now.clock,
+            at: self.deadline_at,
+        });
         let now = context.now.at;
         self.state.failing_since = self.state.failing_since.map(|since| since.min(now));
+        let unsure = |index| matches!(self.part_state(index).progress, Progress::Unsure(_));
+        if self.unsettled(PartKind::Move).is_some_and(unsure) {
+            // It may be with a human by now, who must not lose it again.
+            self.state.look_wanted = Some(context.revision);
+        }
         for part in &mut self.state.parts {
             // If another clock told when, it may still be on its way by this one.
             if let Progress::Unsure(since) = &mut part.progress

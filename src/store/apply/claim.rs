@@ -18,6 +18,7 @@ pub(super) fn claim(request: &ClaimRequest, picture: &mut Picture) -> Claimed {
     };
     for key in std::mem::take(&mut picture.due) {
         let mut conversation = picture.conversation(&key);
+        conversation.due_at = None;
         let turns = if conversation.lane.turns.is_empty() {
             begin(request, &key, &mut conversation, picture)
                 .into_iter()

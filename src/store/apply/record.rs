@@ -85,11 +85,11 @@ fn message(
         .changes
         .items
         .push((delivery.account.clone(), item_id.clone(), received_at));
-    change(delivery, conversation_id, picture, |conversation| {
+    change(delivery, conversation_id, picture, |conversation, about| {
         let facts = &mut conversation.known.facts;
         let heard = facts.hear_message(
             &delivery.bot,
-            context,
+            context.filter(|_| about == About::ThisOne),
             delivery.happened_at,
             delivery.received,
         );
@@ -107,9 +107,14 @@ fn message(
 }
 
 fn hear_status(delivery: &Delivery, id: &ConversationId, status: Status, picture: &mut Picture) {
-    change(delivery, id, picture, |conversation| {
+    change(delivery, id, picture, |conversation, about| {
         let known = &mut conversation.known;
         let happened_at = delivery.happened_at;
+        let status = if about == About::ThisOne {
+            status
+        } else {
+            Status::Unclear
+        };
         known
             .facts
             .hear_status(status, happened_at, delivery.received);
@@ -126,7 +131,8 @@ fn hear_holder(
     holder: Option<&Holder>,
     picture: &mut Picture,
 ) {
-    change(delivery, id, picture, |conversation| {
+    change(delivery, id, picture, |conversation, about| {
+        let holder = holder.filter(|_| about == About::ThisOne);
         let facts = &mut conversation.known.facts;
         let received = delivery.received;
         if facts.hear_holder(&delivery.bot, holder, delivery.happened_at, received) {
@@ -139,15 +145,30 @@ fn hear_holder(
     });
 }
 
+/// Which conversation an event speaks of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum About {
+    /// The one that is changed.
+    ThisOne,
+    /// One that was merged into it: who held that and whether it was closed says
+    /// nothing about this one.
+    OneThatIsGone,
+}
+
 fn change(
     delivery: &Delivery,
     id: &ConversationId,
     picture: &mut Picture,
-    change: impl FnOnce(&mut Conversation),
+    change: impl FnOnce(&mut Conversation, About),
 ) {
     let key = picture.survivor(&(delivery.account.clone(), id.clone()));
     let mut conversation = picture.conversation(&key);
-    change(&mut conversation);
+    let about = if key.1 == *id {
+        About::ThisOne
+    } else {
+        About::OneThatIsGone
+    };
+    change(&mut conversation, about);
     picture.put(&key, conversation, delivery.received.at);
 }
 
@@ -163,6 +184,7 @@ pub(super) fn merge(source: &Key, destination: &Key, now: jiff::Timestamp, pictu
     let mut left = picture.conversation(&destination);
     left.known.merge(std::mem::take(&mut gone.known));
     left.lane.join(std::mem::take(&mut gone.lane));
+    left.due_at = left.due_at.into_iter().chain(gone.due_at.take()).min();
     gone.merged_into = Some(destination.1.clone());
     picture.put(&source, gone, now);
     picture.put(&destination, left, now);

@@ -93,7 +93,7 @@ fn learn(learnt: &Learnt, save: &Save, asked: &Key, picture: &mut Picture) {
                 });
             }
         }
-        Learnt::Moved(inbox_id) => known.facts.moved(inbox_id.clone(), save.now),
+        Learnt::Moved(inbox_id, base) => known.facts.moved(inbox_id.clone(), *base, save.now),
         Learnt::Thread(thread_id, last) => known.keep_thread(thread_id.clone(), *last),
         Learnt::Read { repetition, locale } => {
             known.repetition = repetition.clone();
@@ -126,6 +126,8 @@ fn take_up(message: &Message, save: &Save, conversation: &mut Conversation, pict
             .items
             .push((save.account.clone(), message.item_id.clone(), save.now.at));
     }
+    let facts = &mut conversation.known.facts;
+    facts.find_message(message.written.happened_at, save.now);
     let waiting = &mut conversation.lane.waiting;
     waiting.retain(|waiting| waiting.item_id != message.item_id);
     picture.changes.turns.push(TurnChange::TookUp {

@@ -50,7 +50,7 @@ impl Bench {
     /// As after a kill: what ran goes on running for nobody.
     pub(in crate::store) async fn restart(&mut self) {
         match self {
-            Self::Memory(memory) => memory.restart(),
+            Self::Memory(memory) => memory.restart(Timestamp::now()),
             Self::Sqlite(sqlite, folder) => {
                 sqlite.close().await;
                 *sqlite = Sqlite::open(&folder.path().join("store.db")).await.unwrap();

@@ -101,7 +101,9 @@ fn known(row: &Row<'_>) -> Result<Conversation, StoreError> {
     let inbox_id: Option<String> = row.get("inbox_id")?;
     let inbox_id = inbox_id.and_then(|id| InboxId::parse(&id).ok());
     if let (Some(at), Some(inbox_id)) = (moved, inbox_id) {
-        known.facts.moved(inbox_id, Moment { clock: 0, at });
+        known
+            .facts
+            .moved(inbox_id, u64::MAX, Moment { clock: 0, at });
     }
     let status: Option<String> = row.get("status")?;
     if let (Some("closed"), Some(at)) = (status.as_deref(), time("status_at")?) {

@@ -210,12 +210,13 @@ impl Loader<'_> {
                 deadline_at: later(since, FAR_AHEAD),
             });
         }
+        let due_at = lane.waiting_since();
         let conversation = Conversation {
             known,
             lane,
             merged_into,
+            due_at,
         };
-        let due_at = conversation.lane.waiting_since();
         let touched_at = rows::time(touched_at)?;
         rows::put_conversation(self.connection, key, &conversation, due_at, touched_at)?;
         Ok(conversation)

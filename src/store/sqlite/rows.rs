@@ -78,10 +78,11 @@ pub(super) fn conversation(
     key: &Key,
 ) -> Result<Option<Result<Conversation, Unreadable>>, StoreError> {
     let mut statement = connection.prepare_cached(
-        "SELECT value, merged_into FROM conversations WHERE account = ? AND conversation_id = ?",
+        "SELECT value, merged_into, due_at FROM conversations WHERE account = ? AND conversation_id = ?",
     )?;
     let read = |row: &Row<'_>| {
         let merged_into = conversation_id(row.get_ref(1)?);
+        let due_at: Option<i64> = row.get(2)?;
         let value = match row.get_ref(0)? {
             ValueRef::Text(value) => serde_json::from_slice::<ValueIn>(value),
             _ => serde_json::from_str(""),
@@ -91,6 +92,7 @@ pub(super) fn conversation(
                 known: value.known,
                 lane: value.lane,
                 merged_into,
+                due_at: due_at.and_then(|at| Timestamp::from_millisecond(at).ok()),
             })
             .map_err(|error| Unreadable(error.to_string())))
     };
