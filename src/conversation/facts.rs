@@ -23,6 +23,10 @@ use crate::outcome::SkipReason;
 pub const FRESH: Duration = Duration::from_secs(15);
 
 /// What the relay has heard of one conversation.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, and any may hold together with any other"
+)]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     /// Counts what was heard.

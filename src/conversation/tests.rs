@@ -24,6 +24,7 @@ fn at(seconds: u64) -> Moment {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as events bring it")]
 fn gladly(seconds: u64) -> Option<Timestamp> {
     Some(at(seconds).at)
 }
@@ -112,25 +113,22 @@ fn a_look_says_whose_it_is_while_it_is_fresh() {
             expected,
             "{holder:?} {status:?}"
         );
-        if expected == Whose::Bots {
-            assert_eq!(facts.whose(&bot(), since, at(26)), Whose::Bots, "15 s old");
-            assert_eq!(
-                facts.whose(&bot(), since, at(27)),
-                Whose::Unclear,
-                "16 s old"
-            );
-            let elsewhere = Moment { clock: 2, ..at(12) };
-            assert_eq!(
-                facts.whose(&bot(), since, elsewhere),
-                Whose::Unclear,
-                "another clock"
-            );
-            assert_eq!(
-                facts.whose(&bot(), since, at(5)),
-                Whose::Unclear,
-                "from the future"
-            );
-        }
+    }
+}
+
+#[test]
+fn what_is_old_or_told_by_another_clock_is_looked_at_again() {
+    let (mut facts, since) = after_message(None);
+    facts.see(&bot(), &look(&facts.clone(), ai(), Status::Open, 11));
+    let elsewhere = Moment { clock: 2, ..at(12) };
+    let cases = [
+        (at(26), Whose::Bots, "15 s old"),
+        (at(27), Whose::Unclear, "16 s old"),
+        (elsewhere, Whose::Unclear, "another clock"),
+        (at(5), Whose::Unclear, "from the future"),
+    ];
+    for (now, expected, what) in cases {
+        assert_eq!(facts.whose(&bot(), since, now), expected, "{what}");
     }
 }
 

@@ -47,6 +47,10 @@ const NOT_MESSAGES: [&str; 4] = [
 
 /// What was found in a message: all that decisions need of it, read once. The
 /// store keeps it sealed until the turn ends; its `Debug` shows no words.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, and any may hold together with any other"
+)]
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Content {
     /// Written by a customer, and a message at all.

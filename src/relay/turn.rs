@@ -171,6 +171,10 @@ impl<'a> Context<'a> {
 }
 
 /// The work of answering the messages that waited when a lane became free.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, and any may hold together with any other"
+)]
 #[derive(Clone)]
 pub struct Turn {
     id: TurnId,
@@ -204,6 +208,10 @@ pub struct Turn {
 }
 
 /// What a turn has come to, without anybody's words.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, and any may hold together with any other"
+)]
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 struct State {
@@ -358,7 +366,7 @@ impl Turn {
                 self.listed(purpose, &listed, context);
             }
             (Some(Action::List(purpose)), Happened::Failed(error)) => {
-                self.list_failed(purpose, error, context);
+                self.list_failed(purpose, &error, context);
             }
             (_, Happened::Answered(answer)) => self.answered(answer, context),
             (_, Happened::GleenFailed(error)) => self.gleen_failed(&error, context),
@@ -369,11 +377,11 @@ impl Turn {
                 self.written(index, item_id, context);
             }
             (Some(Action::Write(index)), Happened::Failed(error)) => {
-                self.write_failed(index, error, context);
+                self.write_failed(index, &error, context);
             }
             (Some(Action::Write(index)), Happened::NotMade) => self.not_made(index),
             (Some(Action::Ask(_)), Happened::NotMade) => self.took_no_question(),
-            (_, Happened::Failed(error)) => self.look_failed(error, context),
+            (_, Happened::Failed(error)) => self.look_failed(&error, context),
             // Nothing else can come of an action; the state says what is next.
             (_, _) => {}
         }

@@ -17,7 +17,7 @@ pub fn apply(command: Command, picture: &mut Picture) -> Answer {
     match command {
         Command::Record(delivery) => Answer::Recorded(record::record(delivery, picture)),
         Command::Claim(request) => Answer::Claimed(claim::claim(&request, picture)),
-        Command::Save(save) => save::save(save, picture),
+        Command::Save(save) => save::save(&save, picture),
         Command::RetryDeadLetter(request) => Answer::Settled(dead::retry(request, picture)),
         Command::DropDeadLetter(id) => Answer::Settled(dead::drop(id, picture)),
     }

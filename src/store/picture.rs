@@ -226,4 +226,4 @@ impl Picture {
 }
 
 /// How many merges one after the other are followed.
-pub const MOST_MERGES: usize = 16;
+pub(super) const MOST_MERGES: usize = 16;

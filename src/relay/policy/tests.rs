@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::*;
 
-fn item(content: serde_json::Value) -> Item {
+fn item(content: &serde_json::Value) -> Item {
     let value = json!({"id": "i", "initiator": {"type": "CUSTOMER"}, "content": content});
     Item::read(&value).unwrap()
 }
@@ -19,7 +19,7 @@ fn read_item(item: &Item) -> Content {
 }
 
 fn chat(text: &str) -> Content {
-    read_item(&item(json!({"type": "CHAT_MESSAGE", "content": text})))
+    read_item(&item(&json!({"type": "CHAT_MESSAGE", "content": text})))
 }
 
 fn decide_on(policy: &Policy, contents: &[Content], known: &Known, repeated: u32) -> Decision {
@@ -45,8 +45,8 @@ fn the_first_row_that_fits_decides() {
         by_customer: false,
         ..chat("hi")
     };
-    let voicemail = read_item(&item(json!({"type": "VOICEMAIL"})));
-    let automated = read_item(&item(json!({"type": "EMAIL", "content": "failed",
+    let voicemail = read_item(&item(&json!({"type": "VOICEMAIL"})));
+    let automated = read_item(&item(&json!({"type": "EMAIL", "content": "failed",
         "from": "mailer-daemon@example.com", "subject": "Undeliverable: hello"})));
     let cases = [
         (vec![], 0, 0, "not_customer"),
@@ -106,7 +106,7 @@ fn a_repetition_counts_texts_in_a_row_and_forgets_at_another() {
 
 #[test]
 fn the_more_text_a_turn_has_the_less_is_looked_at_of_what_follows() {
-    let long = item(json!({"type": "CHAT_MESSAGE", "content": "x".repeat(300_000)}));
+    let long = item(&json!({"type": "CHAT_MESSAGE", "content": "x".repeat(300_000)}));
     let policy = Policy {
         max_question_length: 1_000_000,
         ..POLICY.clone()

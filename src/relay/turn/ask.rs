@@ -52,10 +52,9 @@ impl Turn {
 
     fn question(&self, text: String, context: &Context<'_>) -> Question {
         let known = context.known();
-        let contents = self.words.contents.iter().flatten().rev();
+        let mut contents = self.words.contents.iter().flatten().rev();
         let locale = contents
-            .filter_map(|content| content.locale.clone())
-            .next()
+            .find_map(|content| content.locale.clone())
             .or_else(|| known.locale.clone());
         Question {
             text,

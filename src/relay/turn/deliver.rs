@@ -105,7 +105,7 @@ impl Turn {
     pub(super) fn search_failed(
         &mut self,
         index: usize,
-        error: GladlyError,
+        error: &GladlyError,
         context: &Context<'_>,
     ) {
         if self.is_optional(index) {
@@ -114,7 +114,7 @@ impl Turn {
         if let Some(part) = self.state.parts.get_mut(index) {
             part.searches += 1;
         }
-        if self.wait_out(&error, context) {
+        if self.wait_out(error, context) {
             return;
         }
         // Refused: until the deadline it is tried again, then a human decides.
@@ -160,10 +160,15 @@ impl Turn {
         }
     }
 
-    pub(super) fn write_failed(&mut self, index: usize, error: GladlyError, context: &Context<'_>) {
+    pub(super) fn write_failed(
+        &mut self,
+        index: usize,
+        error: &GladlyError,
+        context: &Context<'_>,
+    ) {
         let kind = self.part(index).map(|part| part.kind);
         self.state.failing_looks = false;
-        match &error {
+        match error {
             // Perhaps it is there.
             GladlyError::RetryLater {
                 effect: Effect::Unknown,
@@ -175,15 +180,15 @@ impl Turn {
         match kind {
             Some(PartKind::Reply) => self.reply_failed(index, error, context),
             Some(PartKind::Move) => self.move_failed(index, error, context),
-            _ => self.optional_failed(index, &error, context),
+            _ => self.optional_failed(index, error, context),
         }
     }
 
-    fn reply_failed(&mut self, index: usize, error: GladlyError, context: &Context<'_>) {
-        if Self::is_closed(&error) {
+    fn reply_failed(&mut self, index: usize, error: &GladlyError, context: &Context<'_>) {
+        if Self::is_closed(error) {
             self.set_progress(index, Progress::Abandoned);
             self.leave(SkipReason::Closed);
-        } else if !self.wait_out(&error, context) {
+        } else if !self.wait_out(error, context) {
             self.set_progress(index, Progress::Abandoned);
             let detail = Some("Gladly did not accept the answer.");
             self.hand_off(HandoffReason::ReplyRejected, detail, context);

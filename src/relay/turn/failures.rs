@@ -95,11 +95,11 @@ impl Turn {
         next.is_some_and(|deadline| context.now.at >= deadline)
     }
 
-    pub(super) fn look_failed(&mut self, error: GladlyError, context: &Context<'_>) {
+    pub(super) fn look_failed(&mut self, error: &GladlyError, context: &Context<'_>) {
         self.state.failing_looks = true;
-        if !self.wait_out(&error, context) {
+        if !self.wait_out(error, context) {
             self.state.refused_looks += 1;
-            self.refuse(&error, self.state.refused_looks, context);
+            self.refuse(error, self.state.refused_looks, context);
         }
         let says_nothing = matches!(
             error,
@@ -114,23 +114,22 @@ impl Turn {
     pub(super) fn list_failed(
         &mut self,
         purpose: Purpose,
-        error: GladlyError,
+        error: &GladlyError,
         context: &Context<'_>,
     ) {
         self.state.failing_looks = false;
         if let Purpose::Search(index) = purpose {
             return self.search_failed(index, error, context);
         }
-        if self.wait_out(&error, context) {
+        if self.wait_out(error, context) {
             return;
         }
-        match purpose {
+        if purpose == Purpose::Fetch {
             // One by one, then.
-            Purpose::Fetch => self.state.listed = true,
-            _ => {
-                self.state.refused_looks += 1;
-                self.refuse(&error, self.state.refused_looks, context);
-            }
+            self.state.listed = true;
+        } else {
+            self.state.refused_looks += 1;
+            self.refuse(error, self.state.refused_looks, context);
         }
     }
 

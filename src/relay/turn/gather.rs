@@ -234,8 +234,8 @@ impl Turn {
         let salt = format!("{}/{}", self.account, self.conversation_id);
         let mut reader = Reader::default();
         for (index, item) in items {
-            let content = reader.read(context.policy, item, &salt);
-            self.set_content(*index, content);
+            let found = reader.read(context.policy, item, &salt);
+            self.set_content(*index, found);
         }
     }
 

@@ -106,12 +106,13 @@ impl Turn {
             self.state.look_wanted = Some(context.revision);
         }
         match self.whose(context) {
-            Whose::Others(_) if self.is_with_humans(context) => {
+            Whose::Others(_) if Self::is_with_humans(context) => {
                 // A late event may tell of a human who has given it back since.
                 let seen = context.known().facts.looked_since(0, context.now);
-                return match seen || self.moving_unseen {
-                    true => self.found_moved(context),
-                    false => Action::Look,
+                return if seen || self.moving_unseen {
+                    self.found_moved(context)
+                } else {
+                    Action::Look
                 };
             }
             Whose::Others(reason) => return self.leave(reason),
@@ -178,7 +179,7 @@ impl Turn {
     }
 
     /// Whether the conversation sits in the human inbox already.
-    fn is_with_humans(&self, context: &Context<'_>) -> bool {
+    fn is_with_humans(context: &Context<'_>) -> bool {
         let facts = &context.known().facts;
         let open = facts.status() != Some(Status::Closed);
         let there = facts
@@ -243,7 +244,7 @@ impl Turn {
         }
     }
 
-    pub(super) fn move_failed(&mut self, index: usize, error: GladlyError, context: &Context<'_>) {
+    pub(super) fn move_failed(&mut self, index: usize, error: &GladlyError, context: &Context<'_>) {
         // Whatever it may have done, the next look shows.
         self.set_progress(index, Progress::Pending);
         self.moving_unseen = false;
@@ -254,15 +255,15 @@ impl Turn {
                 ..
             }
         );
-        if Self::is_closed(&error) {
+        if Self::is_closed(error) {
             self.leave(SkipReason::Closed);
         } else if refused_agent && !self.state.leave_agent_out {
             self.state.leave_agent_out = true;
         } else {
             self.state.look_wanted = Some(context.revision);
-            if !self.wait_out(&error, context) {
+            if !self.wait_out(error, context) {
                 self.state.refused_moves += 1;
-                self.refuse(&error, self.state.refused_moves, context);
+                self.refuse(error, self.state.refused_moves, context);
             }
         }
     }

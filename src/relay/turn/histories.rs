@@ -24,8 +24,8 @@ fn number(variable: &str) -> Option<u64> {
 
 fn play(seed: u64, verbose: bool) -> (Result<(), String>, String) {
     let mut player = Player::new(seed, verbose);
-    let played = catch_unwind(AssertUnwindSafe(|| player.play()));
-    let result = played.unwrap_or_else(|_| Err("it panicked".to_owned()));
+    let outcome = catch_unwind(AssertUnwindSafe(|| player.play()));
+    let result = outcome.unwrap_or_else(|_| Err("it panicked".to_owned()));
     (result, player.log.unwrap_or_default())
 }
 

@@ -15,7 +15,7 @@ use crate::store::types::{
     TurnEnd,
 };
 
-pub(super) fn save(save: Save, picture: &mut Picture) -> Answer {
+pub(super) fn save(save: &Save, picture: &mut Picture) -> Answer {
     let asked = (save.account.clone(), save.conversation_id.clone());
     let key = picture.survivor(&asked);
     let runs = picture.conversation(&key).lane;
@@ -23,12 +23,12 @@ pub(super) fn save(save: Save, picture: &mut Picture) -> Answer {
         return Answer::Refused(StoreError::NotRunning);
     }
     for learnt in &save.learnt {
-        learn(learnt, &save, &asked, picture);
+        learn(learnt, save, &asked, picture);
     }
     // A merge among what was learnt may have left another conversation.
     let key = picture.survivor(&asked);
     let mut conversation = picture.conversation(&key);
-    progress(&save, &key, &mut conversation, picture);
+    progress(save, &key, &mut conversation, picture);
     picture.put(&key, conversation, save.now.at);
     Answer::Saved(standing(picture, &asked))
 }

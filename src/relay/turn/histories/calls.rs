@@ -96,8 +96,7 @@ impl Player {
         }
         let came = match fate {
             Fate::Fine => read(self),
-            Fate::Fails(error) => Err(error),
-            Fate::Unknown(error, _) => Err(error),
+            Fate::Fails(error) | Fate::Unknown(error, _) => Err(error),
         };
         if !self.in_time(run, after)? {
             return Ok(Happened::DeadlinePassed);
@@ -121,7 +120,7 @@ impl Player {
             Some(Ok(())) => begun.replace((self.now(), self.world.now)),
         };
         let came = self.called(run, Op::Look, read)?;
-        let (Some((at, began)), Some(came)) = (begun, came) else {
+        let (Some((at, true_time)), Some(came)) = (begun, came) else {
             return Ok(Happened::DeadlinePassed);
         };
         let conversation = match came {
@@ -129,7 +128,7 @@ impl Player {
             Err(error) => return Ok(Happened::Failed(error)),
         };
         if let Some((seq, _)) = seen {
-            run.looked = Some((index, seq, began));
+            run.looked = Some((index, seq, true_time));
         }
         let look = Look {
             base,

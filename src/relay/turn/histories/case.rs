@@ -82,6 +82,10 @@ pub(super) enum Fate {
 }
 
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, and any may hold together with any other"
+)]
 pub(super) struct Case {
     pub(super) policy: Arc<Policy>,
     /// Of a hundred calls, so many fail.

@@ -247,7 +247,7 @@ impl Player {
             }
             Act::Answers(conversation) => world.human_says(conversation),
             Act::Assign(conversation, ai_inbox, agent) => {
-                world.assign(conversation, ai_inbox, agent)
+                world.assign(conversation, ai_inbox, agent);
             }
             Act::Close(conversation, closed) => world.set_status(conversation, closed),
             Act::Merge(source, destination) => world.merge(source, destination),
@@ -286,7 +286,7 @@ impl Player {
             happened_at: Some(happened_at),
             received,
             answer_deadline: self.case.policy.answer_deadline,
-            change: self.world.change(&raised),
+            change: World::change(&raised),
         };
         let recorded = match self.store.run(Command::Record(delivery)) {
             Answer::Recorded(recorded) => recorded,

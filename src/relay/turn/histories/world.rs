@@ -308,7 +308,7 @@ impl World {
     }
 
     /// What an event says on the wire.
-    pub(super) fn change(&self, event: &Event) -> Change {
+    pub(super) fn change(event: &Event) -> Change {
         let id = conversation_id(event.conversation);
         match &event.tells {
             Tells::Message(entry, context) => Change::Message {
