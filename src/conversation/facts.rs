@@ -66,17 +66,19 @@ pub struct Facts {
 struct Heard<T> {
     value: T,
     revision: u64,
+    /// The revision when the call was begun that showed or did it.
+    base: u64,
     at: Moment,
     by: Teller,
 }
 
 impl<T> Heard<T> {
     /// Whether it holds although a message was heard at revision `since`. A look
-    /// counts as of its beginning, a message's word as of before the message.
+    /// and a move count as of their beginning, a message's word as of before the message.
     fn is_told_since(&self, since: u64) -> bool {
         match self.by {
-            Teller::Look => self.revision >= since,
-            Teller::Event | Teller::Relay => self.revision > since,
+            Teller::Look | Teller::Relay => self.base >= since,
+            Teller::Event => self.revision > since,
             Teller::Message => false,
         }
     }
@@ -86,6 +88,7 @@ fn seen<T>(look: &Look, value: T) -> Heard<T> {
     Heard {
         value,
         revision: look.base,
+        base: look.base,
         at: look.at,
         by: Teller::Look,
     }
@@ -287,7 +290,10 @@ impl Facts {
         match newer {
             // Told meanwhile that it is somebody else's: believed at once.
             Some(known) if looked_bots && owner(bot, &known.value).is_err() => {}
-            Some(known) if !looked_bots && owner(bot, &known.value).is_ok() => self.doubt(),
+            Some(known) if !looked_bots && owner(bot, &known.value).is_ok() => {
+                self.denied = true;
+                self.doubt();
+            }
             // It is a human's either way; who it is now was told.
             Some(_) if !looked_bots => self.denied = true,
             _ => {
@@ -325,11 +331,11 @@ impl Facts {
         if elsewhere {
             self.doubt();
         } else {
-            self.holder = Some(self.heard(holder, now, Teller::Relay));
+            self.holder = Some(self.done(holder, base, now));
             self.settle_doubt(base);
         }
         if !self.is_status_newer(base) {
-            self.set_status(self.heard(Status::Open, now, Teller::Relay));
+            self.set_status(self.done(Status::Open, base, now));
         }
     }
 
@@ -353,15 +359,13 @@ impl Facts {
         let Some(holder) = self.holder.as_ref().filter(|_| self.doubted.is_none()) else {
             return Whose::Unclear;
         };
-        let closed = match &self.status {
-            Some(status) if status.is_told_since(since) => match status.value {
-                Status::Open => false,
-                Status::Closed => return Whose::Others(SkipReason::Closed),
-                Status::Unclear => return Whose::Unclear,
-            },
+        let told = self.status.as_ref();
+        let told = told.filter(|status| status.is_told_since(since));
+        let open = match told.map(|status| status.value) {
+            Some(Status::Closed) => return Whose::Others(SkipReason::Closed),
+            Some(status) => status == Status::Open,
             // Who writes may open it again, and a change before it was another.
-            Some(_) => self.may_be_closed,
-            None => false,
+            None => !self.may_be_closed,
         };
         match owner(bot, &holder.value) {
             Err(reason) if holder.is_told_since(since) => {
@@ -371,7 +375,7 @@ impl Facts {
                     reason
                 })
             }
-            Ok(()) if !closed && holder.at.age(now).is_some_and(is_fresh) => Whose::Bots,
+            Ok(()) if open && holder.at.age(now).is_some_and(is_fresh) => Whose::Bots,
             _ => Whose::Unclear,
         }
     }
@@ -440,6 +444,17 @@ impl Facts {
                 .is_some_and(|known| owner(bot, &known.value).is_ok())
     }
 
+    /// What the relay did, by a call that was begun at revision `base`.
+    fn done<T>(&self, value: T, base: u64, at: Moment) -> Heard<T> {
+        Heard {
+            value,
+            revision: self.revision,
+            base: base.min(self.revision),
+            at,
+            by: Teller::Relay,
+        }
+    }
+
     fn doubt(&mut self) {
         self.doubted = Some(self.revision);
     }
@@ -453,6 +468,7 @@ impl Facts {
         Heard {
             value,
             revision: self.revision,
+            base: self.revision,
             at,
             by,
         }

@@ -4,15 +4,20 @@
 //! conversations can leave two turns in one lane; no third begins before both
 //! have ended.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::types::{Message, Runner};
+use crate::clock::later;
 use crate::id::TurnId;
 
 /// The most messages that wait apart. Of more than that, the newest stand for
 /// all: whatever answers or hands off one of a burst does so for the others.
 const MOST_WAITING: usize = 100;
+/// Later than any deadline; the end of time could not be read back.
+const FAR_AHEAD: Duration = Duration::from_hours(24 * 365);
 
 /// What is to be done in a conversation, and what is being done.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +46,15 @@ pub struct Arrival {
 }
 
 impl Arrival {
+    /// One whose deadline nobody told: whoever claims it gives it the usual time.
+    pub fn without_deadline(heard: u64, received_at: Timestamp) -> Self {
+        Self {
+            heard,
+            received_at,
+            deadline_at: later(received_at, FAR_AHEAD),
+        }
+    }
+
     /// Whether it stands for messages that can't be read any more.
     pub const fn stands_for_messages(self) -> bool {
         self.heard == 0

@@ -106,13 +106,17 @@ impl Turn {
             self.state.look_wanted = Some(context.revision);
         }
         match self.whose(context) {
-            Whose::Others(_) if Self::is_with_humans(context) => {
+            Whose::Others(reason) if Self::is_with_humans(context) => {
+                let tried = self.unsettled(PartKind::Move);
+                let tried = tried.is_some_and(|index| self.part_state(index).tries > 0);
                 // A late event may tell of a human who has given it back since.
                 let seen = context.known().facts.looked_since(0, context.now);
                 return if seen || self.moving_unseen {
                     self.found_moved(context)
-                } else {
+                } else if tried {
                     Action::Look
+                } else {
+                    self.leave(reason)
                 };
             }
             Whose::Others(reason) => return self.leave(reason),

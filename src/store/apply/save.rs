@@ -7,7 +7,7 @@ use super::record::merge;
 use crate::conversation::Closing;
 use crate::conversation::Status;
 use crate::id::TurnId;
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, SkipReason};
 use crate::store::lane::{Arrival, Run};
 use crate::store::picture::{Conversation, Key, Picture, TurnChange};
 use crate::store::types::{
@@ -159,13 +159,18 @@ fn progress(save: &Save, key: &Key, conversation: &mut Conversation, picture: &m
             }
             conversation.lane.leave(id);
             // What came to the bot meanwhile was dealt with, unless the turn left
-            // the conversation alone by what it knew before, or messages wait that
-            // only the arrival tells of.
-            let skipped = matches!(outcome, Outcome::Skipped(_));
-            let left = skipped && conversation.known.facts.may_be_bots(&save.bot);
-            let arrival = conversation.lane.arrival;
-            if !left && !arrival.is_some_and(Arrival::stands_for_messages) {
-                conversation.lane.arrival = None;
+            // the conversation alone by what it knew before, or to the humans, who
+            // have given it back since, or messages wait that only the arrival
+            // tells of.
+            let facts = &conversation.known.facts;
+            let left = matches!(outcome, Outcome::Skipped(_) | Outcome::HandedOff(_))
+                && facts.may_be_bots(&save.bot);
+            let arrival = &mut conversation.lane.arrival;
+            if left && is_others(&outcome) {
+                // Left as somebody else's, while the store was told of more.
+                arrival.get_or_insert(Arrival::without_deadline(facts.revision(), save.now.at));
+            } else if !left && !arrival.is_some_and(Arrival::stands_for_messages) {
+                *arrival = None;
             }
             end_turn(
                 picture,
@@ -178,4 +183,14 @@ fn progress(save: &Save, key: &Key, conversation: &mut Conversation, picture: &m
             );
         }
     }
+}
+
+/// Whether a turn left its messages to whoever held the conversation.
+const fn is_others(outcome: &Outcome) -> bool {
+    matches!(
+        outcome,
+        Outcome::Skipped(
+            SkipReason::NotAiInbox | SkipReason::HumanAssigned | SkipReason::HandedOff
+        )
+    )
 }

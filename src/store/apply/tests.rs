@@ -179,11 +179,11 @@ fn merges_that_contradict_each_other_end() {
 
 /// A conversation came to the bot while a turn ran in it.
 #[test]
-fn what_came_meanwhile_is_dealt_with_unless_the_turn_left_it_alone() {
+fn what_came_meanwhile_is_dealt_with_unless_the_turn_left_it_to_others() {
     let skipped = Outcome::Skipped(SkipReason::NotAiInbox);
     for (outcome, begins) in [
         (Outcome::Replied, 0),
-        (Outcome::HandedOff(HandoffReason::Deadline), 0),
+        (Outcome::HandedOff(HandoffReason::Deadline), 1),
         (skipped, 1),
     ] {
         let store = Memory::new();

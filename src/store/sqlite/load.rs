@@ -2,13 +2,11 @@
 //! is handed on as unreadable, a conversation is rebuilt.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::rows;
-use crate::clock::later;
 use crate::conversation::{Facts, Known};
 use crate::id::{AccountName, ConversationId, EventId, ItemId, TurnId};
 use crate::store::picture::{Conversation, Key, MOST_MERGES, Needs, Picture};
@@ -27,9 +25,6 @@ pub(super) const UNFINISHED: &str = "WITH RECURSIVE gone (id) AS (
     SELECT t.id, t.received_at, t.began FROM gone JOIN turns t
     ON t.account = ?1 AND t.conversation_id = gone.id
     WHERE (t.outcome IS NULL OR t.outcome = 'dead') AND t.outcome IS NULL ORDER BY t.id";
-
-/// Further than any deadline.
-const FAR_AHEAD: Duration = Duration::from_hours(24 * 365);
 
 /// Where to load from.
 pub(super) struct Loader<'a> {
@@ -202,13 +197,8 @@ impl Loader<'_> {
             known.facts = Facts::lost(began);
             let turns = i64::try_from(lane.turns.len()).unwrap_or(i64::MAX);
             let waited = since.filter(|_| turns == 0 || backlog > turns);
-            lane.arrival = waited.map(rows::time).transpose()?.map(|since| Arrival {
-                heard: 0,
-                received_at: since,
-                // Not known any more: whoever claims it gives it the usual time. The
-                // end of time could not be read back.
-                deadline_at: later(since, FAR_AHEAD),
-            });
+            let waited = waited.map(rows::time).transpose()?;
+            lane.arrival = waited.map(|since| Arrival::without_deadline(0, since));
         }
         let due_at = lane.waiting_since();
         let conversation = Conversation {

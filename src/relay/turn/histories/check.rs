@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 
-use super::case::Case;
+use super::case::{Case, Op};
 use super::player::Run;
 use super::world::{Author, Event, State, Tells, World, Write, conversation_id, index_of};
 use crate::conversation::{FRESH, Status};
@@ -288,7 +288,7 @@ impl Check {
         self.wrote_once(id, world);
         match outcome {
             Outcome::Replied => self.replied(turn, world),
-            Outcome::HandedOff(_) => self.handed_off(turn, world),
+            Outcome::HandedOff(_) => self.handed_off(turn, world, case),
             Outcome::Skipped(reason) => {
                 for item in &items {
                     self.may_skip(id, *item, *reason, world);
@@ -352,7 +352,7 @@ impl Check {
         self.hold(!handed, || format!("turn {id} replied and handed off"));
     }
 
-    fn handed_off(&mut self, turn: &Turn, world: &World) {
+    fn handed_off(&mut self, turn: &Turn, world: &World, case: &Case) {
         let id = turn.id();
         let asked = self.turns.entry(id).or_default();
         let (began, note, retried) = (
@@ -361,6 +361,9 @@ impl Check {
             asked.retried,
         );
         let conversation = index_of(turn.conversation_id().as_str());
+        // Where no look is allowed, what was told last counts, however old.
+        let blind = matches!(case.refuses, Some((Op::Look, _)));
+        let began = if blind { 0 } else { began };
         let moved = world.was(conversation, began, |state| !state.ai_inbox);
         self.hold(moved, || {
             format!("turn {id} says that it handed off, but nobody moved it")
