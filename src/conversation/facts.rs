@@ -174,7 +174,9 @@ impl Facts {
             self.hear_context(bot, context, now);
         }
         self.message_at = happened_at.max(self.message_at);
-        if is_before(happened_at, self.status_event_at) {
+        let closed = self.status() == Some(Status::Closed);
+        let tied = closed && is_same(happened_at, self.status_event_at);
+        if tied || is_before(happened_at, self.status_event_at) {
             // The status changed after the message, of which it was heard before.
             self.revision += 1;
             self.set_status(self.heard(Status::Unclear, now, Teller::Event));
@@ -190,7 +192,7 @@ impl Facts {
             .status
             .as_ref()
             .is_some_and(|known| known.value == Status::Closed && known.by == Teller::Event);
-        if closed && is_before(self.status_event_at, happened_at) {
+        if closed && is_not_after(self.status_event_at, happened_at) {
             self.revision += 1;
             self.set_status(self.heard(Status::Unclear, now, Teller::Event));
         }
@@ -240,6 +242,7 @@ impl Facts {
     ) -> bool {
         self.revision += 1;
         let out_of_order = is_before(happened_at, self.holder_event_at);
+        let tied = is_same(happened_at, self.holder_event_at);
         self.holder_event_at = happened_at.max(self.holder_event_at);
         let was_bots = self.is_bots(bot);
         let Some(holder) = holder else {
@@ -248,9 +251,15 @@ impl Facts {
         };
         let names_bot = owner(bot, holder).is_ok();
         let against_look = names_bot && self.denied;
+        // Two events of one millisecond may arrive in either order.
+        let against_tie = tied
+            && self
+                .holder
+                .as_ref()
+                .is_some_and(|known| owner(bot, &known.value).is_ok() != names_bot);
         // How old an event is nobody knows: a fresh look stays the better proof.
         let is_proved = names_bot && was_bots && self.looked_since(0, now);
-        if out_of_order || against_look {
+        if out_of_order || against_look || against_tie {
             self.doubt();
         } else if !is_proved {
             self.holder = Some(self.heard(holder.clone(), now, Teller::Event));
@@ -263,8 +272,12 @@ impl Facts {
     /// An event told of the status.
     pub fn hear_status(&mut self, status: Status, happened_at: Option<Timestamp>, now: Moment) {
         self.revision += 1;
-        let written_since = status == Status::Closed && is_before(happened_at, self.message_at);
-        let out_of_order = written_since || is_before(happened_at, self.status_event_at);
+        let written_since = status == Status::Closed && is_not_after(happened_at, self.message_at);
+        // Two events of one millisecond may arrive in either order.
+        let against_tie =
+            self.status() != Some(status) && is_same(happened_at, self.status_event_at);
+        let out_of_order =
+            written_since || against_tie || is_before(happened_at, self.status_event_at);
         self.status_event_at = happened_at.max(self.status_event_at);
         let against_look = status == Status::Open && self.seen_closed;
         let told = if out_of_order || against_look {
@@ -492,6 +505,14 @@ fn is_fresh(age: Duration) -> bool {
 }
 
 /// Whether Gladly raised an event before another that was heard earlier.
+fn is_same(happened_at: Option<Timestamp>, other: Option<Timestamp>) -> bool {
+    happened_at.is_some() && happened_at == other
+}
+
+fn is_not_after(happened_at: Option<Timestamp>, other: Option<Timestamp>) -> bool {
+    is_same(happened_at, other) || is_before(happened_at, other)
+}
+
 fn is_before(happened_at: Option<Timestamp>, newest: Option<Timestamp>) -> bool {
     happened_at
         .zip(newest)

@@ -220,6 +220,25 @@ fn where_two_tellings_contradict_each_other_only_a_look_can_tell() {
 }
 
 #[test]
+fn two_events_of_one_millisecond_that_disagree_are_looked_at() {
+    for (first, second) in [(ai(), ada()), (ada(), ai())] {
+        let (mut facts, since) = after_message(None);
+        facts.hear_holder(&bot(), Some(&first), gladly(2), at(2));
+        facts.hear_holder(&bot(), Some(&second), gladly(2), at(3));
+        assert_eq!(facts.whose(&bot(), since, at(3)), Whose::Unclear);
+    }
+    for (first, second) in [
+        (Status::Open, Status::Closed),
+        (Status::Closed, Status::Open),
+    ] {
+        let (mut facts, since) = after_message(Some(&ai()));
+        facts.hear_status(first, gladly(2), at(2));
+        facts.hear_status(second, gladly(2), at(3));
+        assert_eq!(facts.whose(&bot(), since, at(3)), Whose::Unclear);
+    }
+}
+
+#[test]
 fn a_takeover_told_of_while_a_look_is_made_is_newer_whatever_the_clocks_say() {
     for told_at in [1, 11, 3_600] {
         let (mut facts, since) = after_message(Some(&ai()));

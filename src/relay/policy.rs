@@ -1,8 +1,8 @@
 //! The decisions about messages, answers and failures, as functions of plain
-//! values: no I/O, no clock, no randomness of its own. [`read`] finds out what
-//! is in a message, [`decide`] what to do about a turn's messages, [`judge`]
-//! what to do with the bot's answer, [`find_sent`] what became of a part,
-//! [`last_unanswered`] what waits in a conversation that came to the bot.
+//! values: no I/O, no clock, no randomness of its own. [`decide`] says what to do
+//! about a turn's messages, [`judge`] what to do with the bot's answer,
+//! [`find_sent`] what became of a part, [`last_unanswered`] what waits in a
+//! conversation that came to the bot.
 //!
 //! Whose a conversation is stands in [`crate::conversation::Facts::whose`]; what
 //! a turn does next in [`super::turn`].

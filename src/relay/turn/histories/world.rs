@@ -125,7 +125,7 @@ pub(super) struct World {
     pub(super) events: Vec<Event>,
     /// Moves that changed something: the turn that made each.
     pub(super) moves: Vec<TurnId>,
-    /// How often humans gave a conversation back to the bot, or merged it.
+    /// How often humans put a conversation back into the AI inbox, or merged it.
     pub(super) given_back: usize,
 }
 
@@ -227,7 +227,9 @@ impl World {
         if state == before {
             return;
         }
-        self.given_back += usize::from(state.is_held_by_bot() && !before.is_held_by_bot());
+        let comes = state.ai_inbox && !before.ai_inbox;
+        let is_bots = state.is_held_by_bot() && !before.is_held_by_bot();
+        self.given_back += usize::from(comes || is_bots);
         self.set(index, state);
         self.raise(index, Tells::Holder(state));
     }
