@@ -112,7 +112,7 @@ impl Turn {
                 // A late event may tell of a human who has given it back since.
                 let seen = context.known().facts.looked_since(0, context.now);
                 return if seen || self.moving_unseen {
-                    self.found_moved(context)
+                    self.found_moved(seen, context)
                 } else if tried {
                     Action::Look
                 } else {
@@ -137,11 +137,13 @@ impl Turn {
 
     /// The conversation is where it was to be moved: by the relay's own call whose
     /// answer got lost, or by a human.
-    fn found_moved(&mut self, context: &Context<'_>) -> Action {
+    fn found_moved(&mut self, seen: bool, context: &Context<'_>) -> Action {
         if let Some(index) = self.unsettled(PartKind::Move) {
             if self.part_state(index).tries > 0 {
                 let inbox_id = context.handoff_inbox_id.clone();
-                self.learnt.push(Learnt::Moved(inbox_id, context.revision));
+                // Unseen, it says nothing about any message that was heard of.
+                let base = if seen { context.revision } else { 0 };
+                self.learnt.push(Learnt::Moved(inbox_id, base));
             }
             self.set_progress(index, Progress::Sent);
         }
