@@ -36,6 +36,10 @@ pub struct Facts {
     #[serde(default)]
     merged: u64,
     holder: Option<Heard<Holder>>,
+    /// As of when an event said last that it is the bot's, while a fresh look said
+    /// so too and stayed: whatever was begun before is older.
+    #[serde(default)]
+    confirmed: u64,
     /// The holder was told in two ways, lastly at this revision: only a look that
     /// is begun from then on can tell.
     doubted: Option<u64>,
@@ -261,7 +265,9 @@ impl Facts {
         let is_proved = names_bot && was_bots && self.looked_since(0, now);
         if out_of_order || against_look || against_tie {
             self.doubt();
-        } else if !is_proved {
+        } else if is_proved {
+            self.confirmed = self.revision;
+        } else {
             self.holder = Some(self.heard(holder.clone(), now, Teller::Event));
             self.doubted = None;
             self.handed_off &= !names_bot;
@@ -299,7 +305,7 @@ impl Facts {
         let newer = self
             .holder
             .as_ref()
-            .filter(|known| known.revision > look.base && known.by != Teller::Message);
+            .filter(|known| self.is_newer(known, look.base) && known.by != Teller::Message);
         match newer {
             // Told meanwhile that it is somebody else's: believed at once.
             Some(known) if looked_bots && owner(bot, &known.value).is_err() => {}
@@ -337,10 +343,9 @@ impl Facts {
         self.denied = true;
         self.seen_closed = false;
         let holder = Holder::inbox(inbox_id);
-        let elsewhere = self
-            .holder
-            .as_ref()
-            .is_some_and(|known| known.revision > base && known.value.inbox_id != holder.inbox_id);
+        let elsewhere = self.holder.as_ref().is_some_and(|known| {
+            self.is_newer(known, base) && known.value.inbox_id != holder.inbox_id
+        });
         if elsewhere {
             self.doubt();
         } else {
@@ -350,6 +355,11 @@ impl Facts {
         if !self.is_status_newer(base) {
             self.set_status(self.done(Status::Open, base, now));
         }
+    }
+
+    /// Whether the holder was told since a call was begun at revision `base`.
+    fn is_newer(&self, known: &Heard<Holder>, base: u64) -> bool {
+        known.revision.max(self.confirmed) > base
     }
 
     fn is_status_newer(&self, base: u64) -> bool {

@@ -239,6 +239,19 @@ fn two_events_of_one_millisecond_that_disagree_are_looked_at() {
 }
 
 #[test]
+fn what_is_given_back_while_the_relays_move_is_under_way_is_looked_at() {
+    let (mut facts, _) = after_message(Some(&ai()));
+    let seen = look(&facts, ai(), Status::Open, 2);
+    facts.see(&bot(), &seen);
+    let base = facts.revision();
+    facts.hear_holder(&bot(), Some(&ai()), gladly(4), at(3));
+    let next = facts.hear_message(&bot(), Some(&ai()), gladly(5), at(3));
+    facts.moved(InboxId::parse("humans").unwrap(), base, at(4));
+    assert_eq!(facts.whose(&bot(), next, at(4)), Whose::Unclear);
+    assert_eq!(facts.whose(&bot(), 0, at(4)), Whose::Unclear);
+}
+
+#[test]
 fn a_takeover_told_of_while_a_look_is_made_is_newer_whatever_the_clocks_say() {
     for told_at in [1, 11, 3_600] {
         let (mut facts, since) = after_message(Some(&ai()));

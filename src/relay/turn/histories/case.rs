@@ -115,6 +115,7 @@ pub(super) struct Case {
     pub(super) landings: u64,
     pub(super) landed: Vec<(u64, Result<Option<ItemId>, GladlyError>)>,
     pub(super) threads: u32,
+    answers: u32,
     /// A list was limited.
     pub(super) limited: bool,
 }
@@ -177,6 +178,7 @@ impl Case {
             landings: 0,
             landed: Vec::new(),
             threads: 0,
+            answers: 0,
             limited: false,
         };
         case.draw_acts(rng);
@@ -365,7 +367,9 @@ impl Case {
     }
 
     fn text(&mut self, rng: &mut Rng) -> Option<String> {
-        let number = self.threads;
+        // Two that wait in one merged lane for the same words can't be told apart.
+        self.answers += 1;
+        let number = self.answers;
         match rng.u8(..60) {
             0 | 1 => None,
             2 | 3 => Some(format!(
