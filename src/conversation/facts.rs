@@ -269,7 +269,8 @@ impl Facts {
             self.confirmed = self.revision;
         } else {
             self.holder = Some(self.heard(holder.clone(), now, Teller::Event));
-            self.doubted = None;
+            // That it is the bot's is believed once a look has shown it.
+            self.doubted = self.doubted.filter(|_| names_bot);
             self.handed_off &= !names_bot;
         }
         names_bot && !was_bots && !out_of_order

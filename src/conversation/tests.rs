@@ -179,7 +179,16 @@ fn an_event_about_the_holder_silences_the_bot_at_once() {
 #[test]
 fn where_two_tellings_contradict_each_other_only_a_look_can_tell() {
     type Tell = fn(&mut Facts);
-    let cases: [(&str, Tell); 6] = [
+    let cases: [(&str, Tell); 7] = [
+        (
+            "an event after a merge that a look did not know of",
+            |facts| {
+                let made = look(facts, ai(), Status::Closed, 11);
+                facts.merge(&Facts::default());
+                facts.see(&bot(), &made);
+                facts.hear_holder(&bot(), Some(&ai()), gladly(12), at(12));
+            },
+        ),
         ("an event against a look that said otherwise", |facts| {
             facts.see(&bot(), &look(&facts.clone(), ada(), Status::Open, 11));
             facts.hear_holder(&bot(), Some(&ai()), gladly(12), at(12));
