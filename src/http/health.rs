@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::State;
 use super::problem::Problem;
+use crate::store::StoreError;
 
 /// Orchestrators give a probe a second or a few.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -32,6 +33,10 @@ async fn readyz(Shared(state): Shared<Arc<State>>) -> Result<Json<Value>, Proble
     }
     match tokio::time::timeout(PROBE_TIMEOUT, state.store.probe()).await {
         Ok(Ok(())) => Ok(Json(json!({ "status": "ready" }))),
+        Ok(Err(error @ StoreError::Damaged { .. })) => {
+            tracing::error!(%error, "not ready");
+            Err(Problem::unavailable("the store is damaged"))
+        }
         Ok(Err(error)) => {
             tracing::error!(%error, "not ready");
             Err(Problem::unavailable("the store cannot be written"))

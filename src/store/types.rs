@@ -460,6 +460,16 @@ pub enum StoreError {
         /// What was found.
         what: &'static str,
     },
+    /// Some of the file can't be read any more.
+    #[error(
+        "{path} is damaged ({what}); stop the relay, restore the file from a backup, or let `sqlite3 {path} .recover` save what it can, and start it again"
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What was found.
+        what: String,
+    },
     /// Another process uses the file.
     #[error(
         "{path} is in use by another gladly-relay; stop that one, or give this one another RELAY_STORE"

@@ -23,7 +23,6 @@ pub(in crate::store) trait Both: Store + Operations {}
 impl<T: Store + Operations> Both for T {}
 
 /// A store that can be started anew.
-#[expect(clippy::large_enum_variant, reason = "there is one a test")]
 pub(in crate::store) enum Bench {
     Memory(Memory),
     Sqlite(Sqlite, TempDir),

@@ -2,6 +2,7 @@
 //! commit synced. One process at a time runs turns on it.
 
 mod carry;
+mod check;
 mod load;
 mod migrate;
 mod open;
@@ -26,6 +27,7 @@ use super::{
     Answer, Backlog, ClaimRequest, Claimed, Command, DeadLetter, DeadLetterId, Delivery,
     Operations, Recorded, RetryRequest, Save, Standing, Store, StoreError,
 };
+use check::Check;
 use read::Reader;
 use watch::Watch;
 use writer::{Done, Tables, Task, Writer};
@@ -34,6 +36,8 @@ use writer::{Done, Tables, Task, Writer};
 pub struct Sqlite {
     writer: Writer,
     reader: Reader,
+    /// None beside a relay that runs.
+    check: Option<Check>,
 }
 
 impl From<rusqlite::Error> for StoreError {
@@ -118,6 +122,7 @@ fn start(
     let real_path: PathBuf = open::real_path(path);
     let mut watch = Watch::new(&real_path, open::beside(&real_path, "-wal"));
     watch.look(&connection)?;
+    let is_alone = lock.is_some();
     let tables = Tables {
         forgotten_until: purge::load_forgotten(&connection)?,
         next_turn_id: next_turn_id(&connection)?,
@@ -131,6 +136,7 @@ fn start(
         Writer::start(tables).map_err(|error| open::cannot_open(path, error.to_string()))?;
     Ok(Sqlite {
         writer,
+        check: is_alone.then(|| Check::start(&real_path)).transpose()?,
         reader: Reader::new(real_path),
     })
 }
@@ -162,6 +168,7 @@ impl Store for Sqlite {
     }
 
     async fn probe(&self) -> Result<(), StoreError> {
+        self.check.iter().try_for_each(Check::found)?;
         self.writer.run(Task::Probe).await.map(drop)
     }
 
@@ -176,6 +183,9 @@ impl Store for Sqlite {
     }
 
     async fn close(&self) {
+        if let Some(check) = &self.check {
+            check.stop().await;
+        }
         self.reader.close();
         self.writer.close().await;
     }

@@ -49,19 +49,13 @@ pub(super) fn lock(path: &Path) -> Result<File, StoreError> {
     }
 }
 
-/// Refuses a file that is not ours, damaged or newer, without touching it;
-/// then opens it and brings its schema up to date.
+/// Refuses a file that is not ours, cut short or newer, without touching it; then
+/// opens it and brings its schema up to date.
 pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
     check_header(path)?;
     create_private(path)?;
     let unusable = |error: rusqlite::Error| unusable(path, &error);
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(unusable)?;
-    let verdict: String = connection
-        .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
-        .map_err(unusable)?;
-    if verdict != "ok" {
-        return Err(not_ours(path, format!("damaged: {verdict}")));
-    }
     migrate::migrate(&mut connection).map_err(|error| match error {
         migrate::Error::Sqlite(error) => unusable(error),
         migrate::Error::Value(error) => error,
@@ -109,8 +103,7 @@ fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
         "PRAGMA synchronous = FULL;
          PRAGMA temp_store = MEMORY;
          PRAGMA foreign_keys = OFF;
-         PRAGMA secure_delete = ON;
-         PRAGMA cache_size = -32768;
+         PRAGMA cache_size = -16384;
          PRAGMA wal_autocheckpoint = 0;",
     )?;
     Ok(connection)
@@ -194,15 +187,19 @@ pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
+/// Whether the file itself is at fault.
+pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
+    let damaged = [ErrorCode::DatabaseCorrupt, ErrorCode::NotADatabase];
+    error
+        .sqlite_error_code()
+        .is_some_and(|code| damaged.contains(&code))
+}
+
 /// What to tell of an error while opening: a file that `SQLite` calls damaged
 /// or no database, or one that can't be reached.
 pub(super) fn unusable(path: &Path, error: &rusqlite::Error) -> StoreError {
     let what = error.to_string();
-    let damaged = [ErrorCode::DatabaseCorrupt, ErrorCode::NotADatabase];
-    if error
-        .sqlite_error_code()
-        .is_some_and(|code| damaged.contains(&code))
-    {
+    if is_damage(error) {
         not_ours(path, what)
     } else {
         cannot_open(path, what)

@@ -80,28 +80,53 @@ async fn a_newer_file_is_left_alone() {
     assert!(newer(Sqlite::open_beside(&folder.path()).await));
 }
 
-#[tokio::test]
-async fn a_damaged_file_is_refused() {
-    let folder = Folder::new();
+/// A file with 200 messages, closed.
+async fn filled(folder: &Folder) -> Vec<u8> {
     let store = folder.open().await;
     for number in 0..200 {
         let delivery = message(&format!("e{number}"), "c", &format!("i{number}"), number);
         store.record(delivery).await.unwrap();
     }
     store.close().await;
-    let whole = std::fs::read(folder.path()).unwrap();
+    std::fs::read(folder.path()).unwrap()
+}
+
+#[tokio::test]
+async fn a_file_cut_short_is_refused() {
+    let folder = Folder::new();
+    let whole = filled(&folder).await;
     std::fs::write(folder.path(), &whole[..whole.len() - 1_000]).unwrap();
     let refused = Sqlite::open(&folder.path()).await;
-    assert!(
-        matches!(refused, Err(StoreError::NotOurs { .. })),
-        "cut short"
-    );
-    let mut holed = whole;
-    let middle = holed.len() / 2 / 4096 * 4096;
-    holed[middle..middle + 4096].fill(0x5A);
+    assert!(matches!(refused, Err(StoreError::NotOurs { .. })));
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_noticed_beside_the_work() {
+    let folder = Folder::new();
+    let mut holed = filled(&folder).await;
+    // Events that nobody asks for again.
+    let root = folder.number("SELECT rootpage FROM sqlite_schema WHERE name = 'events'");
+    let root = usize::try_from(root - 1).unwrap() * 4096;
+    holed[root..root + 4096].fill(0x5A);
     std::fs::write(folder.path(), holed).unwrap();
-    let refused = Sqlite::open(&folder.path()).await;
-    assert!(matches!(refused, Err(StoreError::NotOurs { .. })), "a hole");
+    let store = folder.open().await;
+    store.check.as_ref().unwrap().ended().await;
+    let probed = store.probe().await;
+    assert!(
+        matches!(probed, Err(StoreError::Damaged { .. })),
+        "{probed:?}"
+    );
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_whole_file_is_found_whole() {
+    let folder = Folder::new();
+    filled(&folder).await;
+    let store = folder.open().await;
+    store.check.as_ref().unwrap().ended().await;
+    store.probe().await.unwrap();
+    store.close().await;
 }
 
 #[tokio::test]
