@@ -21,12 +21,15 @@
 //!    - *Deliver*: each part is stored as *unsure*, posted, stored as *sent*.
 //!    - *Hand off*, whatever fails: a note to the agent and one move to the human
 //!      inbox.
-//! 4. The *outcome* is stored, and everybody's words are erased.
+//! 4. The *outcome* is stored, and everybody's words are erased. Beside an answer
+//!    and a handoff it may be *skipped*: the conversation was not the bot's, or
+//!    there was nothing to answer; or a *dead letter*: a day of failures, or a
+//!    stored row that can't be read, for an operator to retry or drop.
 //!
 //! # What holds it together
 //!
 //! - *Is it still the bot's?* is asked in one place, [`conversation::Facts::whose`].
-//!   Only from its facts comes a [`conversation::Clearance`], and [`gladly`]
+//!   Only from the same facts comes a [`conversation::Clearance`], and [`gladly`]
 //!   writes nothing without one.
 //! - What a turn does stands in [`relay::turn`] alone, what the store changes in
 //!   [`store::apply`] alone; neither reads a clock or opens a socket, so random
@@ -41,7 +44,10 @@
 //! reply has no idempotency key. No call to Gladly or Gleen inside a database
 //! transaction. No rule in SQL. No text in a log, a metric or an error.
 //!
-//! # Modules, in reading order
+//! # In which order to read
+//!
+//! [`relay`], [`relay::turn`], [`conversation`], [`store`], [`gladly`] and
+//! [`gleen`]; the rest as needed.
 
 pub mod config;
 

@@ -1,18 +1,18 @@
-//! The proof that a conversation is still the bot's, used up by the call that
-//! it allows.
+//! Permission for one write into a conversation, used up by the call that it
+//! allows.
 
 use crate::clock::Moment;
 use crate::id::ConversationId;
 
-use super::facts::FRESH;
+use super::facts::is_fresh;
 
-/// Allows one write into one conversation, for as long as the facts behind it
-/// are fresh. Only [`super::Facts`] makes one; it can't be copied.
+/// Allows one write into one conversation, for as long as it is fresh. Only
+/// [`super::Facts`] makes one; it can't be copied.
 #[derive(Debug)]
 #[must_use = "a clearance that is not spent was not needed"]
 pub struct Clearance {
     conversation_id: ConversationId,
-    /// When the facts behind it were true.
+    /// From when its age counts.
     true_at: Moment,
 }
 
@@ -35,7 +35,7 @@ impl Clearance {
     /// # Errors
     /// [`Stale`] if it is older than what is believed without a look.
     pub fn spend(self, now: Moment) -> Result<ConversationId, Stale> {
-        let fresh = self.true_at.age(now).is_some_and(|age| age <= FRESH);
+        let fresh = self.true_at.age(now).is_some_and(is_fresh);
         if fresh {
             Ok(self.conversation_id)
         } else {

@@ -36,8 +36,8 @@ pub struct Facts {
     #[serde(default)]
     merged: u64,
     holder: Option<Heard<Holder>>,
-    /// As of when an event said last that it is the bot's, while a fresh look said
-    /// so too and stayed: whatever was begun before is older.
+    /// Revision of the last event that named the bot while a fresh look already did;
+    /// the look was kept. Calls begun before it are older.
     #[serde(default)]
     confirmed: u64,
     /// The holder was told in two ways, lastly at this revision: only a look that
@@ -48,8 +48,8 @@ pub struct Facts {
     #[serde(default)]
     denied: bool,
     status: Option<Heard<Status>>,
-    /// It was closed when that was last told for sure: a change to nobody says
-    /// what does not open it.
+    /// A closing was heard of, and no sure opening since. A change of which nobody
+    /// says to what opens nothing.
     #[serde(default)]
     may_be_closed: bool,
     /// The relay itself saw it closed, and has not seen it open since.
@@ -181,7 +181,7 @@ impl Facts {
         let closed = self.status() == Some(Status::Closed);
         let tied = closed && is_same(happened_at, self.status_event_at);
         if tied || is_before(happened_at, self.status_event_at) {
-            // The status changed after the message, of which it was heard before.
+            // The change is newer than the message, but was heard of first.
             self.revision += 1;
             self.set_status(self.heard(Status::Unclear, now, Teller::Event));
         }
@@ -236,7 +236,7 @@ impl Facts {
     }
 
     /// An event said who holds it now; none if it can't be read. True if the
-    /// conversation comes to the bot by it: what waits in it is to be taken up.
+    /// conversation may have come to the bot by it: what waits in it is to be taken up.
     pub fn hear_holder(
         &mut self,
         bot: &Bot,
@@ -388,7 +388,8 @@ impl Facts {
         let open = match told.map(|status| status.value) {
             Some(Status::Closed) => return Whose::Others(SkipReason::Closed),
             Some(status) => status == Status::Open,
-            // Who writes may open it again, and a change before it was another.
+            // Nothing told since the message: a customer who writes may have
+            // opened it again.
             None => !self.may_be_closed,
         };
         match owner(bot, &holder.value) {
@@ -455,7 +456,8 @@ impl Facts {
             .then(|| Clearance::new(conversation_id.clone(), now))
     }
 
-    /// Whether nothing that was told speaks surely against the bot.
+    /// Whether the last holder that was told is the bot, or what was told of the
+    /// holder contradicts itself; not if none was ever told.
     pub fn may_be_bots(&self, bot: &Bot) -> bool {
         self.doubted.is_some() || self.is_bots(bot)
     }
@@ -511,11 +513,11 @@ fn owner(bot: &Bot, holder: &Holder) -> Result<(), SkipReason> {
     }
 }
 
-fn is_fresh(age: Duration) -> bool {
+pub(super) fn is_fresh(age: Duration) -> bool {
     age <= FRESH
 }
 
-/// Whether Gladly raised an event before another that was heard earlier.
+/// Whether both times are known, and the same.
 fn is_same(happened_at: Option<Timestamp>, other: Option<Timestamp>) -> bool {
     happened_at.is_some() && happened_at == other
 }
@@ -524,6 +526,8 @@ fn is_not_after(happened_at: Option<Timestamp>, other: Option<Timestamp>) -> boo
     is_same(happened_at, other) || is_before(happened_at, other)
 }
 
+/// Whether an event was raised before the newest that was heard of; not if a time
+/// is missing.
 fn is_before(happened_at: Option<Timestamp>, newest: Option<Timestamp>) -> bool {
     happened_at
         .zip(newest)

@@ -78,6 +78,15 @@ impl Closing {
             _ => self.heard > written.heard,
         }
     }
+
+    /// Whether it is no older than another: by Gladly's clock, if that tells of
+    /// both.
+    fn is_after(&self, other: &Self) -> bool {
+        match (self.happened_at, other.happened_at) {
+            (Some(this), Some(other)) => this >= other,
+            _ => self.heard >= other.heard,
+        }
+    }
 }
 
 impl Known {
@@ -94,10 +103,7 @@ impl Known {
             self.thread = None;
         }
         self.replies = 0;
-        let newer = self
-            .closing
-            .is_none_or(|known| closing.happened_at >= known.happened_at);
-        if newer {
+        if self.closing.is_none_or(|known| closing.is_after(&known)) {
             self.closing = Some(closing);
         }
     }
@@ -116,9 +122,14 @@ impl Known {
         self.replies = self.replies.saturating_add(1);
         self.recent_replies
             .retain(|(then, _)| is_recent(*then, minute));
-        match self.recent_replies.last_mut() {
-            Some((then, count)) if *then == minute => *count = count.saturating_add(1),
-            _ => self.recent_replies.push((minute, 1)),
+        self.count_replies(minute, 1);
+    }
+
+    fn count_replies(&mut self, minute: i64, more: u32) {
+        let known = self.recent_replies.iter_mut();
+        match known.rev().find(|(then, _)| *then == minute) {
+            Some((_, count)) => *count = count.saturating_add(more),
+            None => self.recent_replies.push((minute, more)),
         }
     }
 
@@ -163,6 +174,12 @@ impl Known {
         self.thread = self.thread.take().or(gone.thread);
         self.replies = self.replies.max(gone.replies);
         self.locale = self.locale.take().or(gone.locale);
+        if gone.repetition.count > self.repetition.count {
+            self.repetition = gone.repetition;
+        }
+        for (minute, count) in gone.recent_replies {
+            self.count_replies(minute, count);
+        }
         remember(&mut self.own_items, gone.own_items);
         remember(&mut self.settled_items, gone.settled_items);
     }

@@ -2,8 +2,11 @@
 //!
 //! - [`Facts`]: who holds it and whether it is open, as told by webhooks and
 //!   seen by the relay's own looks; [`Facts::whose`] says whose it is.
-//! - [`Clearance`]: the proof, from fresh facts, that it is still the bot's.
-//!   [`Facts`] alone makes one, and nothing is written into Gladly without.
+//! - [`Clearance`]: permission for one write into Gladly, which does nothing
+//!   without. [`Facts`] alone makes one: from fresh facts that it is the bot's
+//!   ([`Facts::clear`]), and in two cases from less: the move to the humans where
+//!   looks fail again and again ([`Facts::clear_move_unseen`]), and the note after
+//!   the relay's own move ([`Facts::clear_note_after_move`]).
 //! - [`Known`]: the facts, and what the relay remembers between turns.
 //!
 //! Pure: no I/O, no clock, no randomness.
@@ -63,7 +66,7 @@ pub struct Holder {
 }
 
 impl Holder {
-    /// Anybody in this inbox.
+    /// In this inbox, assigned to nobody.
     pub const fn inbox(inbox_id: InboxId) -> Self {
         Self {
             inbox_id: Named::This(inbox_id),
@@ -72,13 +75,14 @@ impl Holder {
     }
 }
 
-/// Whether a conversation may be written to.
+/// Whether a conversation is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Status {
     /// Gladly's `OPEN` and `WAITING`.
     Open,
     /// Gladly's `CLOSED`, and whatever can't be read.
     Closed,
-    /// It changed, but nobody said to what (`CONVERSATION_STATUS/UPDATED`).
+    /// It changed, but nobody said to what (`CONVERSATION_STATUS/UPDATED`), or what
+    /// was told contradicts itself.
     Unclear,
 }

@@ -190,7 +190,7 @@ impl Run {
             let permit = self.permit(precedence).await?;
             account.gladly.conversation(permit, id).await
         };
-        self.came_of(tracing, Happened::Traced).await
+        self.came_of(tracing, |_| Happened::Traced).await
     }
 
     async fn fetch(&self, index: usize) -> Happened {

@@ -2,25 +2,30 @@
 //! a turn changes: [`Turn::next`] takes what came of the last [`Action`] and
 //! answers with the next one; `relay::run` does it, the store keeps the turn.
 //!
-//! Where the design's decisions stand:
+//! Which function makes each decision (the rows of the design's "Decisions", and
+//! two of "The turn"):
 //!
-//! | row of "Decisions" | where |
+//! | decision | where |
 //! | --- | --- |
-//! | whose it is: closed, not in the AI inbox, a human's | [`Facts::whose`], asked before every step and every write |
-//! | not by a customer, no text, automated, asks for a human, loop | [`policy::decide`], at [`Step::Ask`] |
-//! | Gleen fails, is late, is asked again | `ask::gleen_failed` |
+//! | whose it is: closed, not in the AI inbox, a human's | [`Facts::whose`], asked before every step and every write (`obstacle`) |
+//! | not by a customer, no text, automated or bounced, asks for a human, loop | [`policy::decide`], at [`Step::Ask`] |
+//! | Gleen fails, is late, may have taken the question | `ask::gleen_failed`; after a crash `resume` |
 //! | Gleen says nothing or "transfer" | [`policy::judge`] |
-//! | the deadline passes | [`Turn::next`] before anything is sent; `deliver` after |
-//! | a human takes over while the bot thinks | `deliver`, by a look before the reply |
-//! | Gladly refuses the reply | `deliver::reply_failed` |
-//! | Gladly is away, refuses the user | `failures` |
-//! | a reply of unknown fate | `deliver::search` |
+//! | the breaker is open | `absorb`; it opens and closes in `relay::breaker` |
+//! | the deadline passes | `choose` and `deadline_counts` before anything is sent; `deliver::deliver` after |
+//! | a human takes over, or closes it, while the bot thinks | `obstacle`, by a look before each reply |
+//! | Gladly refuses the reply for good | `deliver::reply_failed` |
+//! | Gladly is away, 24 h of it | `failures::fail` |
+//! | Gladly refuses the user (401, 403) | `failures::wait_out` |
+//! | a reply may have landed | `deliver::search`, [`policy::find_sent`] |
+//! | a stored turn or conversation can't be read | `store::apply::claim`; lost words `stored` |
 //! | note, topic, move | `handoff` |
 //! | an item of another conversation | `gather::belongs` |
 //!
 //! [`Facts::whose`]: crate::conversation::Facts::whose
 //! [`policy::decide`]: super::policy::decide
 //! [`policy::judge`]: super::policy::judge
+//! [`policy::find_sent`]: super::policy::find_sent
 
 mod ask;
 mod deliver;
@@ -46,7 +51,7 @@ use super::policy::Content;
 use crate::clock::{Moment, earlier, time_until};
 use crate::config::Policy;
 use crate::conversation::{Bot, Facts, Known, Look, Whose, Written};
-use crate::gladly::{Conversation, GladlyError, Item, Listed};
+use crate::gladly::{GladlyError, Item, Listed};
 use crate::gleen::{Answer, GleenError};
 use crate::id::{AccountName, ConversationId, InboxId, ItemId, ThreadId, TurnId};
 use crate::outcome::{HandoffReason, Outcome, SkipReason};
@@ -57,7 +62,7 @@ use crate::store::{Learnt, Message, Standing};
 pub enum Action {
     /// Look who holds the conversation.
     Look,
-    /// Look at another conversation: was it merged into this one?
+    /// Look at another conversation, by its id: was it merged into the turn's?
     Trace(ConversationId),
     /// Fetch the item of the message with this index.
     Fetch(usize),
@@ -67,7 +72,7 @@ pub enum Action {
     Ask(Question),
     /// Write the part with this index into Gladly.
     Write(usize),
-    /// Remember that the conversation was merged into this one.
+    /// Remember that the turn's conversation was merged into the one with this id.
     Merge(ConversationId),
     /// Let the lane go until then.
     Wait {
@@ -117,8 +122,8 @@ pub enum Happened {
     Claimed,
     /// The look is part of what is known now.
     Looked,
-    /// Of [`Action::Trace`].
-    Traced(Conversation),
+    /// Of [`Action::Trace`]: the other conversation is one of its own.
+    Traced,
     /// Of [`Action::Fetch`].
     Fetched(Box<Item>),
     /// Of [`Action::List`].
@@ -133,7 +138,7 @@ pub enum Happened {
     Written(Option<ItemId>),
     /// A call to Gladly failed.
     Failed(GladlyError),
-    /// Nothing was written, for the conversation was not clear: what is known
+    /// The call was not made, for the conversation was not clear: what is known
     /// says why.
     NotMade,
     /// Of [`Action::Merge`].
@@ -192,16 +197,16 @@ pub struct Turn {
     doing: Option<Action>,
     doing_since: Option<Timestamp>,
     wait: Option<(Timestamp, String)>,
-    /// Gladly told that the conversation was merged into this one.
-    merge: Option<ConversationId>,
+    /// The conversation into which the turn's was merged, by what Gladly said.
+    merged_into: Option<ConversationId>,
     /// An item that may be of another conversation: its message, and what Gladly
     /// said it is of.
     stranger: Option<(usize, Box<Item>)>,
     /// The relay has looked since the stranger was found.
     looked_for_stranger: bool,
     deadline_passed: bool,
-    /// Nothing is known by which the conversation could be moved unseen.
-    moves_not_unseen: bool,
+    /// What is known does not allow the move without a look.
+    unseen_move_refused: bool,
     /// The move is made by what webhooks told, because looks fail again and again.
     moving_unseen: bool,
     end: Option<Outcome>,
@@ -287,13 +292,14 @@ impl Turn {
     pub fn next(&mut self, happened: Happened, context: &Context<'_>) -> Action {
         let doing = self.doing.take();
         self.absorb(doing, happened, context);
-        let action = self.decide(context);
+        let action = self.choose(context);
         self.doing = Some(action.clone());
         self.doing_since = Some(context.now.at);
         action
     }
 
-    /// Notes what a look showed, for the store.
+    /// Notes what a look showed, for the store; what the turn does next depends on
+    /// it only through what is known.
     pub fn saw(&mut self, look: Look) {
         self.learnt.push(Learnt::Looked(look));
     }
@@ -341,7 +347,7 @@ impl Turn {
         heard.max().unwrap_or(self.began)
     }
 
-    /// Where to read and write: a merge may have left another conversation.
+    /// The conversation to read and write: the one that is left, if it was merged.
     pub fn target<'a>(&'a self, standing: &'a Standing) -> &'a ConversationId {
         let survivor = standing.merged_into.as_ref();
         survivor.unwrap_or(&self.conversation_id)
@@ -352,9 +358,9 @@ impl Turn {
             (_, Happened::DeadlinePassed) => self.deadline_passed = true,
             (_, Happened::Claimed) => self.resume(context),
             (_, Happened::Looked) => self.looked(),
-            (Some(Action::Trace(id)), Happened::Traced(_)) => self.traced(&id, None, context),
-            (Some(Action::Trace(id)), Happened::Failed(error)) => {
-                self.trace_failed(&id, error, context);
+            (Some(Action::Trace(_)), Happened::Traced) => self.traced(None, context),
+            (Some(Action::Trace(_)), Happened::Failed(error)) => {
+                self.trace_failed(error, context);
             }
             (Some(Action::Fetch(index)), Happened::Fetched(item)) => {
                 self.fetched(index, &item, context);
@@ -382,13 +388,13 @@ impl Turn {
             (Some(Action::Write(index)), Happened::NotMade) => self.not_made(index),
             (Some(Action::Ask(_)), Happened::NotMade) => self.took_no_question(),
             (_, Happened::Failed(error)) => self.look_failed(&error, context),
-            // Nothing else can come of an action; the state says what is next.
+            // A merge is in what is known by now; nothing else can come of an action.
             (_, _) => {}
         }
     }
 
     /// What is next, by the state alone.
-    fn decide(&mut self, context: &Context<'_>) -> Action {
+    fn choose(&mut self, context: &Context<'_>) -> Action {
         let late = self.deadline_passed || context.now.at >= self.deadline_at;
         if self.end.is_none() && late && self.deadline_counts() {
             self.hand_off(HandoffReason::Deadline, None, context);
@@ -396,7 +402,7 @@ impl Turn {
         if let Some(outcome) = &self.end {
             return Action::End(outcome.clone());
         }
-        if let Some(into) = self.merge.take() {
+        if let Some(into) = self.merged_into.take() {
             return Action::Merge(into);
         }
         if let Some((until, why)) = self.wait.take() {

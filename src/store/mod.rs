@@ -1,5 +1,6 @@
 //! The store: the journal of webhooks, the turns and their progress, what is
-//! known of conversations, and the dead letters.
+//! known of conversations, and the dead letters: turns and webhooks that the relay
+//! gave up, for an operator to retry or drop.
 //!
 //! The journal is the queue: recording an event and queueing its turn are one
 //! write. When a method that writes has returned, its effect survives a power
@@ -11,8 +12,8 @@
 //! [`apply()`], pure and shared; SQL holds keys and order alone.
 //!
 //! - [`Store`] is what the relay needs, [`Operations`] what operators need.
-//! - [`Sqlite`] keeps everything in one file, [`Memory`] nothing at all: it is
-//!   for tests in which no file matters.
+//! - [`Sqlite`] keeps everything in one file, [`Memory`] in memory until the
+//!   process ends: it is for tests in which no file matters.
 //! - Words are sealed at rest, with keys that are destroyed.
 
 mod types;

@@ -27,13 +27,13 @@ impl Turn {
         }
         if self.state.uncertain_questions >= MOST_UNCERTAIN {
             self.hand_off(HandoffReason::BotError, None, context);
-            return self.decide(context);
+            return self.choose(context);
         }
         match self.decision(context) {
             Decision::Skip(reason) => self.leave(reason),
             Decision::HandOff(reason) => {
                 self.hand_off(reason, None, context);
-                self.decide(context)
+                self.choose(context)
             }
             Decision::Ask { question, .. } => Action::Ask(self.question(question, context)),
         }

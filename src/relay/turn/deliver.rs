@@ -34,7 +34,7 @@ impl Turn {
         // Surely absent: from the deadline on it is a human's.
         if self.deadline_passed || context.now.at >= self.deadline_at {
             self.hand_off(HandoffReason::Deadline, Some(HALF), context);
-            return self.decide(context);
+            return self.choose(context);
         }
         match self.obstacle(context) {
             Some(action) => action,
@@ -50,7 +50,7 @@ impl Turn {
         if part.searches > 0 && (now >= given_up_at || Self::holds_the_next(context)) {
             let reason = self.reason_of_unclear(context);
             self.hand_off(reason, Some(UNCLEAR), context);
-            return self.decide(context);
+            return self.choose(context);
         }
         let settled_at = later(since.at, context.policy.settle_time);
         if part.absences > 0 && now < settled_at {
@@ -148,7 +148,7 @@ impl Turn {
 
     /// The call was not made: what is known of the conversation says why.
     pub(super) fn not_made(&mut self, index: usize) {
-        self.moves_not_unseen |= std::mem::take(&mut self.moving_unseen);
+        self.unseen_move_refused |= std::mem::take(&mut self.moving_unseen);
         let progress = if self.has_moved() {
             Progress::Abandoned
         } else {

@@ -40,7 +40,7 @@ impl Turn {
             // The facts have grown old: what is next begins with a look.
             GladlyError::Stale { .. } => {}
             GladlyError::Moved { to, .. } if to != self.target(context.standing) => {
-                self.merge = Some(to.clone());
+                self.merged_into = Some(to.clone());
             }
             GladlyError::Moved { .. }
             | GladlyError::NotFound { .. }
@@ -105,7 +105,7 @@ impl Turn {
             error,
             GladlyError::Unauthorised { .. } | GladlyError::Stale { .. }
         );
-        if !says_nothing && self.merge.is_none() {
+        if !says_nothing && self.merged_into.is_none() {
             self.state.failed_looks += 1;
             self.move_unseen_if_due(context);
         }

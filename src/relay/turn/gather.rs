@@ -114,19 +114,14 @@ impl Turn {
             }
             (Some((index, _)), None) => {
                 self.drop_stranger(index);
-                self.decide(context)
+                self.choose(context)
             }
             (None, _) => self.gather(context),
         }
     }
 
     /// The other conversation is one of its own, or was merged into `into`.
-    pub(super) fn traced(
-        &mut self,
-        _of: &ConversationId,
-        into: Option<&ConversationId>,
-        context: &Context<'_>,
-    ) {
+    pub(super) fn traced(&mut self, into: Option<&ConversationId>, context: &Context<'_>) {
         let Some((index, item)) = self.stranger.take() else {
             return;
         };
@@ -137,16 +132,11 @@ impl Turn {
         }
     }
 
-    pub(super) fn trace_failed(
-        &mut self,
-        of: &ConversationId,
-        error: GladlyError,
-        context: &Context<'_>,
-    ) {
+    pub(super) fn trace_failed(&mut self, error: GladlyError, context: &Context<'_>) {
         match error {
-            GladlyError::Moved { to, .. } => self.traced(of, Some(&to), context),
+            GladlyError::Moved { to, .. } => self.traced(Some(&to), context),
             GladlyError::NotFound { .. } | GladlyError::Refused { .. } => {
-                self.traced(of, None, context);
+                self.traced(None, context);
             }
             error => {
                 self.wait_out(&error, context);

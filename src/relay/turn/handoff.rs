@@ -205,7 +205,7 @@ impl Turn {
         let late = self.deadline_passed || context.now.at >= self.deadline_at;
         let often = self.state.failed_looks >= BLIND_AFTER || Self::holds_the_next(context);
         let handing_off = self.state.step == Step::HandOff && self.end.is_none();
-        if handing_off && late && often && !self.moves_not_unseen {
+        if handing_off && late && often && !self.unseen_move_refused {
             self.moving_unseen = true;
             self.wait = None;
         }

@@ -37,11 +37,11 @@ impl Turn {
             doing: None,
             doing_since: None,
             wait: None,
-            merge: None,
+            merged_into: None,
             stranger: None,
             looked_for_stranger: false,
             deadline_passed: false,
-            moves_not_unseen: false,
+            unseen_move_refused: false,
             moving_unseen: false,
             end: None,
         };

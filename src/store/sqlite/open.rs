@@ -98,11 +98,13 @@ fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
     // Gladly is told 200 on the strength of it. `wal_autocheckpoint`: the writer
     // does it between batches, while nobody waits. `foreign_keys`: there are none.
     // `temp_store`: statement journals in files would cost most of the time.
+    // `secure_delete`: ids older than the retention are gone from the file.
     // `cache_size`, in KiB: pages of the keys that arrive at random stay at hand.
     connection.execute_batch(
         "PRAGMA synchronous = FULL;
          PRAGMA temp_store = MEMORY;
          PRAGMA foreign_keys = OFF;
+         PRAGMA secure_delete = ON;
          PRAGMA cache_size = -16384;
          PRAGMA wal_autocheckpoint = 0;",
     )?;

@@ -24,7 +24,7 @@ impl Player {
                     run,
                     Op::Look,
                     |player| player.world.look(index),
-                    Happened::Traced,
+                    |_| Happened::Traced,
                 )
             }
             Action::Fetch(message) => {
