@@ -179,10 +179,15 @@ impl Check {
             return;
         }
         let which = format!("{kind:?} of turn {} over a human", write.turn);
+        let unseen = kind == PartKind::Move && run.turn.is_moving_unseen();
+        // After a merge two turns may run in one lane: one can move what the other saw
+        // moved.
+        if unseen && !is_unmerged(world) {
+            return;
+        }
         if let Some(how) = self.known_since(write.target, since, told) {
             return self.broken(format!("{which}: {how}"));
         }
-        let unseen = kind == PartKind::Move && run.turn.is_moving_unseen();
         if unseen || !case.policy.recheck_before_reply {
             return;
         }
@@ -266,8 +271,7 @@ impl Check {
         });
         // After a merge two turns may run in one lane, and one may ask while the other
         // looks.
-        let alone = world.conversations.iter().all(|c| c.merged_into.is_none());
-        if alone
+        if is_unmerged(world)
             && let Some(since) = world.not_since(target, State::is_bots)
             && let Some(how) = self.known_since(target, since, told)
         {
@@ -469,4 +473,8 @@ fn parts_of(turn: TurnId, world: &World) -> Vec<(usize, PartKind)> {
         _ => None,
     });
     parts.collect()
+}
+
+fn is_unmerged(world: &World) -> bool {
+    world.conversations.iter().all(|c| c.merged_into.is_none())
 }
