@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use axum::Router;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -15,11 +14,13 @@ use tokio_util::sync::CancellationToken;
 use crate::account::Accounts;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::http::{State, admin_router, public_router};
+use crate::http::{self, Limits, State, admin_router, public_router};
 use crate::relay::{Relay, Stopping};
 use crate::store::{Operations, Store, StoreError};
 use crate::telemetry::Metrics;
 
+/// An operator, a scraper and a proxy.
+const ADMIN_CONNECTIONS: usize = 64;
 /// How long letting go may take beyond the grace: one write for each turn.
 const LET_GO_WITHIN: Duration = Duration::from_secs(3);
 
@@ -59,7 +60,7 @@ impl Listeners {
 /// and the rest go. Everything unfinished waits in the store.
 ///
 /// # Errors
-/// Fails if the accounts can't be wired or a listener breaks.
+/// Fails if the accounts can't be wired or the store can't be read.
 pub async fn serve<S: Store + Operations + 'static>(
     config: &Config,
     listeners: Listeners,
@@ -80,16 +81,20 @@ pub async fn serve<S: Store + Operations + 'static>(
     tell_of_forgotten_accounts(&state).await?;
     let mut servers = JoinSet::new();
     let close = &stopping.claim_no_more;
-    servers.spawn(serve_router(
+    let most = config.max_connections.min(most_connections());
+    servers.spawn(http::serve(
         listeners.public,
         public_router(state.clone()),
+        Limits::of(most),
         close.clone(),
     ));
-    servers.spawn(serve_router(
+    servers.spawn(http::serve(
         listeners.admin,
         admin_router(state.clone()),
+        Limits::of(ADMIN_CONNECTIONS),
         close.clone(),
     ));
+    // A server ends before it is told to only by a panic.
     let ended_early = tokio::select! {
         () = stop.cancelled() => None,
         ended = servers.join_next() => ended,
@@ -99,7 +104,6 @@ pub async fn serve<S: Store + Operations + 'static>(
     finish_within(LET_GO_WITHIN, store.close()).await;
     tracing::info!("stopped");
     match ended_early {
-        Some(Ok(Err(error))) => Err(error).context("a listener broke"),
         Some(Err(error)) => Err(error).context("a listener's task ended"),
         _ => Ok(()),
     }
@@ -141,12 +145,7 @@ fn wire<S: Store + Operations + 'static>(
 }
 
 /// Accepts no more, claims no more, waits for what runs, then lets it go.
-async fn shut_down(
-    state: &State,
-    stopping: &Stopping,
-    mut servers: JoinSet<std::io::Result<()>>,
-    grace: Duration,
-) {
+async fn shut_down(state: &State, stopping: &Stopping, mut servers: JoinSet<()>, grace: Duration) {
     tracing::info!(grace_s = grace.as_secs_f64(), "stopping");
     state.stopping.store(true, Ordering::Relaxed);
     stopping.claim_no_more.cancel();
@@ -166,14 +165,12 @@ async fn shut_down(
     finish_within(LET_GO_WITHIN, stopping.ended()).await;
 }
 
-async fn serve_router(
-    listener: TcpListener,
-    router: Router,
-    stop: CancellationToken,
-) -> std::io::Result<()> {
-    axum::serve(listener, router)
-        .with_graceful_shutdown(stop.cancelled_owned())
-        .await
+/// Half of the files that this process may open: the store and the calls to Gladly
+/// and Gleen need the others.
+fn most_connections() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let limit = limit.and_then(|limit| usize::try_from(limit).ok());
+    limit.map_or(usize::MAX, |limit| limit / 2)
 }
 
 async fn finish_within(limit: Duration, work: impl Future<Output = ()>) -> bool {

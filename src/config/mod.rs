@@ -45,6 +45,9 @@ pub struct Config {
     pub log_format: Option<LogFormat>,
     /// `RELAY_SWEEP_INTERVAL`: how often missed events are looked for; zero = off.
     pub sweep_interval: Duration,
+    /// `RELAY_MAX_CONNECTIONS`: open connections on the public listener. Half of the
+    /// process's file limit at the most.
+    pub max_connections: usize,
     /// `RELAY_SHUTDOWN_GRACE`: how long running turns may take to finish.
     pub shutdown_grace: Duration,
     /// `RELAY_RETENTION`: how long ids and outcomes are kept.
@@ -89,6 +92,9 @@ const CONFIG: Setting = Setting {
     variable: Some("RELAY_CONFIG"),
     write: "the path of a TOML file",
 };
+/// Fewer are taken up by a proxy and an orchestrator alone.
+const FEWEST_CONNECTIONS: usize = 16;
+
 const LISTEN: Setting = Setting {
     key: "listen",
     variable: Some("RELAY_LISTEN"),
@@ -103,6 +109,11 @@ const STORE: Setting = Setting {
     key: "store",
     variable: Some("RELAY_STORE"),
     write: "sqlite:// and the path of a file, such as sqlite://data/relay.db (this version has no PostgreSQL)",
+};
+const MAX_CONNECTIONS: Setting = Setting {
+    key: "max_connections",
+    variable: Some("RELAY_MAX_CONNECTIONS"),
+    write: "a number of at least 16, such as 4096",
 };
 const PUBLIC_URL: Setting = Setting {
     key: "public_url",
@@ -199,6 +210,11 @@ fn read_config(document: &Table, environment: &Environment, mistakes: &Mistakes)
     let store = root
         .get(&STORE, parse_store)
         .unwrap_or_else(|| PathBuf::from("data/relay.db"));
+    let max_connections = root
+        .get(&MAX_CONNECTIONS, |text| {
+            text.parse().ok().filter(|most| *most >= FEWEST_CONNECTIONS)
+        })
+        .unwrap_or(4096);
     let public_url = root.get(&PUBLIC_URL, parse_url);
     let log = root
         .get(&LOG, parse_log)
@@ -224,6 +240,7 @@ fn read_config(document: &Table, environment: &Environment, mistakes: &Mistakes)
         listen: listen?,
         admin_listen: admin_listen?,
         store,
+        max_connections,
         public_url,
         log,
         log_format,

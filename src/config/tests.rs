@@ -88,6 +88,7 @@ fn variables_alone_make_one_account_with_every_default() {
     assert_eq!(config.listen.to_string(), "0.0.0.0:8080");
     assert_eq!(config.admin_listen.to_string(), "127.0.0.1:9090");
     assert_eq!(config.store, PathBuf::from("data/relay.db"));
+    assert_eq!(config.max_connections, 4096);
     assert_eq!(config.public_url, None);
     assert_eq!(config.log, "info");
     assert_eq!(config.log_format, None);
@@ -138,6 +139,7 @@ fn every_variable_is_taken() {
         ("RELAY_LOG_FORMAT", "pretty"),
         ("RELAY_SWEEP_INTERVAL", "0s"),
         ("RELAY_SHUTDOWN_GRACE", "500ms"),
+        ("RELAY_MAX_CONNECTIONS", "64"),
         ("RELAY_RETENTION", "30d"),
         ("RELAY_ANSWER_DEADLINE", "90s"),
         ("ACCOUNT_NAME", "acme-eu"),
@@ -160,6 +162,7 @@ fn every_variable_is_taken() {
     assert_eq!(config.log_format, Some(LogFormat::Pretty));
     assert_eq!(config.sweep_interval, Duration::ZERO);
     assert_eq!(config.shutdown_grace, Duration::from_millis(500));
+    assert_eq!(config.max_connections, 64);
     assert_eq!(config.retention, Duration::from_hours(30 * 24));
     let account = &config.accounts[0];
     assert_eq!(account.policy.answer_deadline, Duration::from_secs(90));

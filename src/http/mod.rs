@@ -3,6 +3,7 @@
 mod admin;
 mod health;
 mod problem;
+mod server;
 mod webhook;
 
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use crate::relay::Relay;
 use crate::store::{Operations, Store};
 use crate::telemetry::Metrics;
 use problem::Problem;
+pub use server::{Limits, serve};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The longest request id that is believed.

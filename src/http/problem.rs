@@ -1,7 +1,7 @@
 //! Errors as `application/problem+json` (RFC 9457).
 
 use axum::Json;
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
@@ -25,10 +25,11 @@ impl Problem {
 
     /// One answer whatever is wrong, so that nobody learns which part was right.
     pub(super) const fn unauthorized() -> Self {
-        Self::new(
-            StatusCode::UNAUTHORIZED,
-            "X-Account-Identifier or the credentials are missing or wrong",
-        )
+        Self {
+            status: StatusCode::UNAUTHORIZED,
+            detail: "X-Account-Identifier or the credentials are missing or wrong",
+            header: Some((WWW_AUTHENTICATE, "Basic realm=\"gladly-relay\"")),
+        }
     }
 
     pub(super) const fn malformed() -> Self {

@@ -17,14 +17,21 @@ use super::State;
 use super::problem::Problem;
 use crate::id::AccountName;
 use crate::relay::{Receipt, ReceiveError};
+use crate::telemetry::Seldom;
 
 /// The largest body that is read, in bytes.
 const LARGEST_BODY: usize = 256 * 1024;
+/// A body that is too large is read on to here, for whoever is still sending does not
+/// read the answer.
+const LARGEST_DRAINED: usize = 8 * 1024 * 1024;
 /// Gladly waits 15 s for the answer, so a slower body is of no use to anybody.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Less than what is left of Gladly's 15 s after an ordinary body.
 const STORE_TIMEOUT: Duration = Duration::from_secs(12);
+
+/// Strangers send as many as they like.
+static REFUSED: Seldom = Seldom::new();
 
 const ACCOUNT_IDENTIFIER: HeaderName = HeaderName::from_static("x-account-identifier");
 
@@ -44,9 +51,12 @@ impl FromRequestParts<Arc<State>> for Authenticated {
             .accounts
             .find(header(&ACCOUNT_IDENTIFIER), header(&AUTHORIZATION));
         account.map(|name| Self(name.clone())).ok_or_else(|| {
-            tracing::warn!(
-                "a webhook with a missing or unknown identifier or wrong credentials was refused"
-            );
+            if let Some(times) = REFUSED.admit() {
+                tracing::warn!(
+                    times,
+                    "webhooks with a missing or unknown identifier or wrong credentials were refused"
+                );
+            }
             state.metrics.unauthorized_webhook();
             Problem::unauthorized()
         })
@@ -85,15 +95,21 @@ async fn receive(
 }
 
 async fn read(body: Body) -> Result<Vec<u8>, Problem> {
-    let mut bytes = Vec::new();
+    let (mut bytes, mut length) = (Vec::new(), 0);
     let mut stream = body.into_data_stream();
     while let Some(chunk) = stream.next().await {
         // The caller has gone, so nobody reads this answer.
         let chunk = chunk.map_err(|_| Problem::malformed())?;
-        if bytes.len() + chunk.len() > LARGEST_BODY {
-            return Err(Problem::too_large());
+        length += chunk.len();
+        if length > LARGEST_DRAINED {
+            break;
         }
-        bytes.extend_from_slice(&chunk);
+        if length <= LARGEST_BODY {
+            bytes.extend_from_slice(&chunk);
+        }
+    }
+    if length > LARGEST_BODY {
+        return Err(Problem::too_large());
     }
     Ok(bytes)
 }

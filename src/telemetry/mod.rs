@@ -6,6 +6,8 @@
 
 mod log;
 mod metrics;
+mod seldom;
 
 pub use log::start_logging;
 pub use metrics::{Metrics, Upstream, WebhookResult};
+pub use seldom::Seldom;

@@ -15,6 +15,7 @@ mod asked_again;
 mod breaker;
 mod cli;
 mod clocks;
+mod connections;
 mod damage;
 mod decisions;
 mod demo;
