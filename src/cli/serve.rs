@@ -14,7 +14,9 @@ use crate::telemetry::start_logging;
 
 /// Runs the relay until SIGTERM or SIGINT.
 pub(super) async fn serve(config: &Config) -> anyhow::Result<ExitCode> {
-    start_logging(&config.log, config.log_format);
+    let logging = start_logging(&config.log, config.log_format);
+    tokio::spawn(logging.tell_of_lost());
+    forbid_core_dumps();
     let stop = stop_on_signal()?;
     let store = Arc::new(Sqlite::open(&config.store).await?);
     let listeners = Listeners::bind(config).await?;
@@ -27,6 +29,17 @@ pub(super) async fn serve(config: &Config) -> anyhow::Result<ExitCode> {
     )
     .await?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// A core file would hold every secret and every customer's words.
+fn forbid_core_dumps() {
+    let none = rustix::process::Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    if let Err(error) = rustix::process::setrlimit(rustix::process::Resource::Core, none) {
+        tracing::warn!(%error, "core dumps could not be switched off; set the limit to 0 outside");
+    }
 }
 
 /// Cancelled by SIGTERM or SIGINT. The handlers are set before this returns.

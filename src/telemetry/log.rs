@@ -1,13 +1,20 @@
 //! Log lines: one JSON object each, the fields of the spans around an event
 //! beside its own, so that every line of a turn carries its ids.
+//!
+//! A thread of its own writes them: where nobody reads stdout, lines are lost and
+//! counted, and the relay goes on.
 
 use std::fmt;
 use std::io::IsTerminal;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Metadata, Subscriber};
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::fmt::format::{FormatEvent, JsonFields, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormattedFields};
 use tracing_subscriber::layer::SubscriberExt;
@@ -17,9 +24,68 @@ use tracing_subscriber::{EnvFilter, Layer, Registry};
 
 use crate::config::LogFormat;
 
+/// The most lines that wait to be written: a few megabytes.
+const MOST_LINES: usize = 8_192;
+/// How often it is looked whether lines were lost.
+const LOOK_FOR_LOST: Duration = Duration::from_secs(1);
+
+/// Writes what waits when it is dropped.
+#[must_use = "lines that wait are lost without it"]
+pub struct Logging {
+    lost: Lost,
+    _writer: WorkerGuard,
+}
+
+/// Lines that nobody read fast enough, and how many of them were told of.
+#[derive(Clone)]
+struct Lost {
+    counter: ErrorCounter,
+    told: Arc<AtomicUsize>,
+}
+
+impl Logging {
+    /// Tells in the log, for as long as it is polled, that lines were lost.
+    pub fn tell_of_lost(&self) -> impl Future<Output = ()> + use<> {
+        let lost = self.lost.clone();
+        async move {
+            loop {
+                tokio::time::sleep(LOOK_FOR_LOST).await;
+                lost.tell();
+            }
+        }
+    }
+}
+
+impl Drop for Logging {
+    fn drop(&mut self) {
+        self.lost.tell();
+    }
+}
+
+impl Lost {
+    fn tell(&self) {
+        let lines = self.counter.dropped_lines();
+        let told = self.told.swap(lines, Ordering::Relaxed);
+        if lines > told {
+            tracing::warn!(
+                lines = lines - told,
+                "log lines were lost, because nobody read stdout fast enough"
+            );
+        }
+    }
+}
+
 /// Starts logging to stdout. A second call in one process has no effect, so
 /// that tests may boot several relays.
-pub fn start_logging(filter: &str, format: Option<LogFormat>) {
+pub fn start_logging(filter: &str, format: Option<LogFormat>) -> Logging {
+    let (stdout, writer) = NonBlockingBuilder::default()
+        .buffered_lines_limit(MOST_LINES)
+        .thread_name("log")
+        .finish(std::io::stdout());
+    let lost = Lost {
+        counter: stdout.error_counter(),
+        told: Arc::default(),
+    };
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
     let on_terminal = if std::io::stdout().is_terminal() {
         LogFormat::Pretty
@@ -30,8 +96,13 @@ pub fn start_logging(filter: &str, format: Option<LogFormat>) {
         LogFormat::Json => tracing_subscriber::fmt::layer()
             .fmt_fields(JsonFields::new())
             .event_format(FlatJson)
+            .with_writer(stdout)
             .boxed(),
-        LogFormat::Pretty => tracing_subscriber::fmt::layer().compact().boxed(),
+        LogFormat::Pretty => tracing_subscriber::fmt::layer()
+            .with_ansi(std::io::stdout().is_terminal())
+            .with_writer(stdout)
+            .compact()
+            .boxed(),
     };
     let words_stay_out = tracing_subscriber::filter::filter_fn(speaks_no_words);
     let layer = layer.with_filter(words_stay_out).with_filter(filter);
@@ -45,6 +116,10 @@ pub fn start_logging(filter: &str, format: Option<LogFormat>) {
     }));
     // It fails only if a subscriber is set already, which is the second call.
     let _: Result<(), _> = tracing_subscriber::registry().with(layer).try_init();
+    Logging {
+        lost,
+        _writer: writer,
+    }
 }
 
 /// Libraries may log what passes through them below `info`; bodies hold

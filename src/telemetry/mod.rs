@@ -8,6 +8,6 @@ mod log;
 mod metrics;
 mod seldom;
 
-pub use log::start_logging;
+pub use log::{Logging, start_logging};
 pub use metrics::{Metrics, Upstream, WebhookResult};
 pub use seldom::Seldom;

@@ -78,3 +78,23 @@ async fn a_flood_of_wrong_credentials_is_a_line_a_second_in_the_log() {
         "{lines} lines in {seconds} s"
     );
 }
+
+#[tokio::test]
+async fn a_log_that_nobody_reads_holds_nobody_up_and_its_lost_lines_are_counted() {
+    let mut relay = Setup::default().start_without_relay().await;
+    relay.toml = format!("log = \"debug\"\n{}", relay.toml);
+    let process = RelayProcess::start(&relay.config_file()).await;
+    let url = format!("{}/healthz", process.url);
+    let stalled = process.stall_log().await;
+    let client = reqwest::Client::new();
+    // Each is a line; the pipe and the relay hold fewer.
+    for _ in 0..12_000 {
+        let answer = soon(client.get(&url).send()).await.unwrap();
+        assert_eq!(answer.status(), 200);
+    }
+    drop(stalled);
+    let (code, log) = process.terminate_and_read().await;
+    assert_eq!(code, Some(0));
+    assert!(log.lines().count() < 12_000);
+    assert!(log.contains("log lines were lost"), "they are told of");
+}

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::Arc;
 
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
-use tokio::sync::oneshot;
+use tokio::sync::{Mutex, OwnedMutexGuard, oneshot};
 use tokio::task::JoinHandle;
 
 use super::soon;
@@ -18,6 +19,8 @@ pub(crate) struct RelayProcess {
     log: JoinHandle<String>,
     /// Where it takes webhooks.
     pub(crate) url: String,
+    /// Whoever holds it keeps the log from being read.
+    reading: Arc<Mutex<()>>,
 }
 
 impl RelayProcess {
@@ -46,9 +49,12 @@ impl RelayProcess {
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let (serving, is_serving) = oneshot::channel();
+        let reading = Arc::new(Mutex::new(()));
+        let may_read = reading.clone();
         let log = tokio::spawn(async move {
             let (mut log, mut serving) = (String::new(), Some(serving));
             while let Ok(Some(line)) = lines.next_line().await {
+                drop(may_read.lock().await);
                 let fields: Value = serde_json::from_str(&line).expect("each line is JSON");
                 if fields["message"] == "serving" {
                     let listen = fields["listen"].as_str().unwrap().to_owned();
@@ -68,7 +74,13 @@ impl RelayProcess {
             child,
             log,
             url: format!("http://{listen}"),
+            reading,
         }
+    }
+
+    /// Nobody reads the log until the answer is dropped.
+    pub(crate) async fn stall_log(&self) -> OwnedMutexGuard<()> {
+        self.reading.clone().lock_owned().await
     }
 
     /// The process's id.
