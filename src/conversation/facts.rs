@@ -14,13 +14,17 @@ use serde::{Deserialize, Serialize};
 
 use super::clearance::Clearance;
 use super::{Bot, Holder, Named, Status};
-use crate::clock::Moment;
+use crate::clock::{Moment, time_until};
 use crate::id::{ConversationId, InboxId};
 use crate::outcome::SkipReason;
 
 /// How long a fact is believed without a look. A human's taking over reaches
 /// the relay as a webhook, usually within seconds.
 pub const FRESH: Duration = Duration::from_secs(15);
+
+/// From when on an event, or a message's, tells of what may have changed since:
+/// Gladly delivers within seconds, and again for an hour and a half.
+const LATE: Duration = Duration::from_mins(1);
 
 /// What the relay has heard of one conversation.
 #[expect(
@@ -57,6 +61,9 @@ pub struct Facts {
     seen_closed: bool,
     /// The newest Gladly time of an event about the holder.
     holder_event_at: Option<Timestamp>,
+    /// The newest Gladly time of an event that named somebody else.
+    #[serde(default)]
+    taken_at: Option<Timestamp>,
     /// The newest Gladly time of an event about the status.
     status_event_at: Option<Timestamp>,
     /// The newest Gladly time of a customer's message: who writes opens it.
@@ -155,6 +162,11 @@ impl Facts {
         self.status.as_ref().map(|status| status.value)
     }
 
+    /// Whether somebody else had it after a message that was written then.
+    pub fn was_taken_since(&self, written_at: Timestamp) -> bool {
+        self.taken_at.is_some_and(|at| at >= written_at)
+    }
+
     /// Who holds it, as last told.
     pub fn holder(&self) -> Option<&Holder> {
         self.holder.as_ref().map(|holder| &holder.value)
@@ -174,6 +186,10 @@ impl Facts {
         let heard = self.revision;
         // Newer things are known than what held before the message.
         let context = context.filter(|_| !is_before(happened_at, self.holder_event_at));
+        let context = context.filter(|context| {
+            let names_bot = owner(bot, context).is_ok();
+            !(names_bot && is_late(happened_at, now))
+        });
         if let Some(context) = context {
             self.hear_context(bot, context, now);
         }
@@ -254,6 +270,9 @@ impl Facts {
             return !was_bots;
         };
         let names_bot = owner(bot, holder).is_ok();
+        if !names_bot {
+            self.taken_at = happened_at.max(self.taken_at);
+        }
         let against_look = names_bot && self.denied;
         // Two events of one millisecond may arrive in either order.
         let against_tie = tied
@@ -263,7 +282,8 @@ impl Facts {
                 .is_some_and(|known| owner(bot, &known.value).is_ok() != names_bot);
         // How old an event is nobody knows: a fresh look stays the better proof.
         let is_proved = names_bot && was_bots && self.looked_since(0, now);
-        if out_of_order || against_look || against_tie {
+        let late = names_bot && is_late(happened_at, now);
+        if out_of_order || against_look || against_tie || late {
             self.doubt();
         } else if is_proved {
             self.confirmed = self.revision;
@@ -273,7 +293,7 @@ impl Facts {
             self.doubted = self.doubted.filter(|_| names_bot);
             self.handed_off &= !names_bot;
         }
-        names_bot && !was_bots && !out_of_order
+        names_bot && !was_bots
     }
 
     /// An event told of the status.
@@ -515,6 +535,17 @@ fn owner(bot: &Bot, holder: &Holder) -> Result<(), SkipReason> {
 
 pub(super) fn is_fresh(age: Duration) -> bool {
     age <= FRESH
+}
+
+/// Whether an event tells of what was so long ago that somebody may have taken the
+/// conversation over since.
+fn is_late(happened_at: Option<Timestamp>, now: Moment) -> bool {
+    happened_at.is_some_and(|at| is_late_by(at, now.at))
+}
+
+/// Whether what happened then was heard of so late that it may have changed since.
+pub fn is_late_by(happened_at: Timestamp, received_at: Timestamp) -> bool {
+    time_until(received_at, happened_at) > LATE
 }
 
 /// Whether both times are known, and the same.

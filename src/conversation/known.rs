@@ -67,6 +67,9 @@ pub struct Repetition {
     pub digest: Option<String>,
     /// How often.
     pub count: u32,
+    /// The last item that was counted: one that is read again counts once.
+    #[serde(default)]
+    pub item_id: Option<ItemId>,
 }
 
 impl Closing {

@@ -18,7 +18,7 @@ mod known;
 mod tests;
 
 pub use clearance::{Clearance, Stale};
-pub use facts::{FRESH, Facts, Look, Whose};
+pub use facts::{FRESH, Facts, Look, Whose, is_late_by};
 pub use known::{Closing, Known, Repetition, Written};
 
 use serde::{Deserialize, Serialize};

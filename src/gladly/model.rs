@@ -58,7 +58,11 @@ fn read_named<T>(value: Option<&Value>, parse: fn(&str) -> Result<T, NotAnId>) -
 pub enum Initiator {
     /// The customer.
     Customer,
-    /// Somebody on the company's side, a machine, or a word not known here.
+    /// An agent, or a bot that writes as one.
+    Agent,
+    /// One of Gladly's rules, such as an acknowledgement.
+    Automation,
+    /// Another program, or a word not known here.
     Other,
 }
 
@@ -113,16 +117,16 @@ impl Item {
         let initiator = value
             .get("initiator")
             .and_then(|initiator| text(initiator, "type"));
-        let customer = initiator == Some("CUSTOMER");
         Some(Self {
             id: ItemId::parse(text(value, "id")?).ok()?,
             conversation_id: text(value, "conversationId")
                 .and_then(|id| ConversationId::parse(id).ok()),
             happened_at: text(value, "timestamp").and_then(|text| text.parse().ok()),
-            initiator: if customer {
-                Initiator::Customer
-            } else {
-                Initiator::Other
+            initiator: match initiator {
+                Some("CUSTOMER") => Initiator::Customer,
+                Some("AGENT") => Initiator::Agent,
+                Some("AUTOMATION") => Initiator::Automation,
+                _ => Initiator::Other,
             },
             content: value.get("content").map(read_content).unwrap_or_default(),
         })

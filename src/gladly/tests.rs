@@ -118,7 +118,7 @@ fn an_item_is_read_whatever_is_missing_or_new() {
     let note = item("item_note");
     assert_eq!(
         (note.initiator, note.content.text.as_str()),
-        (Initiator::Other, "<p>Called back.</p>")
+        (Initiator::Agent, "<p>Called back.</p>")
     );
     let unknown = item("item_of_a_kind_not_known_yet");
     assert_eq!(

@@ -89,6 +89,15 @@ impl Content {
         }
     }
 
+    /// A message that somebody has answered: nothing of it is read.
+    pub fn dealt_with() -> Self {
+        Self {
+            by_customer: false,
+            readable: true,
+            ..Self::unreadable()
+        }
+    }
+
     /// The channel that a reply must use; none if the API can't reply to it.
     pub fn channel(&self) -> Option<Channel> {
         Channel::from_content_type(&self.content_type)
@@ -158,8 +167,7 @@ fn digest(text: &str, salt: &str) -> Option<String> {
 
 /// Whether a customer wrote it to somebody.
 pub fn is_customers_message(item: &Item) -> bool {
-    item.initiator == Initiator::Customer
-        && !NOT_MESSAGES.contains(&item.content.content_type.as_str())
+    item.initiator == Initiator::Customer && is_message(item)
 }
 
 /// What to do about a turn's messages.
@@ -243,17 +251,23 @@ pub fn question(policy: &Policy, contents: &[Content]) -> String {
     text::question(Channel::Chat, &words.join("\n"), policy.max_question_length)
 }
 
-/// How often the customer's last text came in a row, after these messages.
-pub fn repetition(before: &Repetition, contents: &[Content]) -> Repetition {
-    let digests = contents
+/// How often the customer's last text came in a row, after these messages. What was
+/// counted before, as by a turn that a crash cut short, is passed over.
+pub fn repetition(before: &Repetition, messages: &[(ItemId, Content)]) -> Repetition {
+    let counted = messages
         .iter()
-        .filter(|content| content.by_customer)
-        .filter_map(|content| content.digest.as_ref());
-    digests.fold(before.clone(), |run, digest| {
+        .position(|(item_id, _)| before.item_id.as_ref() == Some(item_id));
+    let new = &messages[counted.map_or(0, |index| index + 1)..];
+    let digests = new
+        .iter()
+        .filter(|(_, content)| content.by_customer)
+        .filter_map(|(item_id, content)| Some((item_id, content.digest.as_ref()?)));
+    digests.fold(before.clone(), |run, (item_id, digest)| {
         let same = run.digest.as_ref() == Some(digest);
         Repetition {
             count: if same { run.count.saturating_add(1) } else { 1 },
             digest: Some(digest.clone()),
+            item_id: Some(item_id.clone()),
         }
     })
 }
@@ -358,14 +372,35 @@ pub fn last_unanswered(items: &[Item], known: &Known) -> Unanswered {
     let Some(index) = items.iter().rposition(is_customers_message) else {
         return Unanswered::Nothing;
     };
-    let is_message = |item: &Item| !NOT_MESSAGES.contains(&item.content.content_type.as_str());
-    let by_others = |item: &Item| is_message(item) && !known.own_items().contains(&item.id);
+    let by_others = |item: &Item| {
+        is_message(item)
+            && item.initiator != Initiator::Automation
+            && !known.own_items().contains(&item.id)
+    };
     let answered = items[index + 1..].iter().any(by_others);
     if answered || known.is_settled(&items[index].id) {
         Unanswered::Answered
     } else {
         Unanswered::Item(index)
     }
+}
+
+/// Whether an agent has written after this item of the customer, as far as is
+/// listed.
+pub fn agent_answered(items: &[Item], item_id: &ItemId, known: &Known) -> bool {
+    let by_agent = |item: &Item| {
+        is_message(item)
+            && item.initiator == Initiator::Agent
+            && !known.own_items().contains(&item.id)
+    };
+    items
+        .iter()
+        .position(|item| item.id == *item_id)
+        .is_some_and(|index| items[index + 1..].iter().any(by_agent))
+}
+
+fn is_message(item: &Item) -> bool {
+    !NOT_MESSAGES.contains(&item.content.content_type.as_str())
 }
 
 #[cfg(test)]

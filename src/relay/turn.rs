@@ -57,6 +57,9 @@ use crate::id::{AccountName, ConversationId, InboxId, ItemId, ThreadId, TurnId};
 use crate::outcome::{HandoffReason, Outcome, SkipReason};
 use crate::store::{Learnt, Message, Standing};
 
+/// The most looks one after the other, with nothing else between.
+const MOST_LOOKS: u32 = 4;
+
 /// What a turn does next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
@@ -204,6 +207,7 @@ pub struct Turn {
     stranger: Option<(usize, Box<Item>)>,
     /// The relay has looked since the stranger was found.
     looked_for_stranger: bool,
+    looks_in_a_row: u32,
     deadline_passed: bool,
     /// What is known does not allow the move without a look.
     unseen_move_refused: bool,
@@ -243,6 +247,8 @@ struct State {
     failing_looks: bool,
     /// Failed looks in a row, the refused ones among them, and refused moves.
     failed_looks: u32,
+    /// How often Gladly said that the conversation was merged into another.
+    merges: u32,
     refused_looks: u32,
     refused_moves: u32,
     /// Gladly wants the move without naming "nobody".
@@ -292,10 +298,25 @@ impl Turn {
     pub fn next(&mut self, happened: Happened, context: &Context<'_>) -> Action {
         let doing = self.doing.take();
         self.absorb(doing, happened, context);
-        let action = self.choose(context);
+        let mut action = self.choose(context);
+        if self.looks_in_vain(&action) {
+            self.look_told_nothing(context);
+            action = self.choose(context);
+        }
         self.doing = Some(action.clone());
         self.doing_since = Some(context.now.at);
         action
+    }
+
+    /// Whether one look follows another again and again: what is known stays
+    /// unclear, whatever they show.
+    fn looks_in_vain(&mut self, next: &Action) -> bool {
+        match next {
+            Action::Look => self.looks_in_a_row += 1,
+            Action::Merge(_) => {}
+            _ => self.looks_in_a_row = 0,
+        }
+        self.looks_in_a_row > MOST_LOOKS
     }
 
     /// Notes what a look showed, for the store; what the turn does next depends on

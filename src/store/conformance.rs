@@ -431,7 +431,7 @@ async fn a_conversation_that_comes_to_the_bot_begins_a_turn(bench: &mut Bench) {
         received_at: at(1),
         deadline_at: at(1 + DEADLINE),
     };
-    let learnt = vec![Learnt::TookUp(found.clone())];
+    let learnt = vec![Learnt::TookUp(vec![found.clone()])];
     bench
         .store()
         .save(save(&turn, 1, 2, learnt, running("s")))
@@ -509,6 +509,7 @@ async fn what_is_known_is_kept(bench: &mut Bench) {
     let repetition = Repetition {
         digest: Some("d".to_owned()),
         count: 2,
+        item_id: None,
     };
     let learnt = vec![
         Learnt::Looked(look(turn.began, the_bots(), 1)),

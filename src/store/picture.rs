@@ -173,9 +173,13 @@ impl Needs {
                 for learnt in &save.learnt {
                     match learnt {
                         Learnt::Merged(into) => needs.conversations.push(key(into)),
-                        Learnt::TookUp(message) => needs
-                            .items
-                            .push((save.account.clone(), message.item_id.clone())),
+                        Learnt::TookUp(messages) => {
+                            let ids = messages.iter().map(|message| &message.item_id);
+                            let account = &save.account;
+                            needs
+                                .items
+                                .extend(ids.map(|id| (account.clone(), id.clone())));
+                        }
                         _ => {}
                     }
                 }

@@ -315,8 +315,9 @@ pub enum Learnt {
     },
     /// It put this item into the conversation.
     Wrote(ItemId),
-    /// It takes up this item, which no message of its own told of.
-    TookUp(Message),
+    /// It takes up an item that no message of its own told of: its messages from now
+    /// on.
+    TookUp(Vec<Message>),
     /// The bot has answered these items of the customer, or handed them off.
     Settled(Vec<ItemId>),
     /// One of its items can't be used: a person must look. Says why.

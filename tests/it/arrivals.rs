@@ -4,10 +4,12 @@
 use std::time::Duration;
 
 use gladly_relay::outcome::HandoffReason::CustomerRequested;
-use gladly_relay::outcome::{Outcome, SkipReason};
+use gladly_relay::outcome::{HandoffReason, Outcome, SkipReason};
 use gladly_relay::sim::{GladlyWorld, Message, Operation, What};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
 
-use crate::support::{TestRelay, soon, two_parts};
+use crate::support::{Setup, TestRelay, soon, two_parts};
 
 const ELSEWHERE: &str = "other-inbox";
 const LATER: [Duration; 2] = [Duration::from_secs(12), Duration::from_mins(10)];
@@ -298,4 +300,85 @@ async fn given_back_before_the_takeover_was_noticed_no_part_comes_twice() {
     assert_eq!(relay.replies(&conversation).len(), 2);
     assert_no_part_twice(&relay, &conversation);
     relay.finish().await;
+}
+
+#[tokio::test]
+async fn what_an_agent_answered_before_its_webhook_came_is_not_answered_again() {
+    let relay = TestRelay::start().await;
+    let conversation = relay.conversation();
+    let item = relay
+        .gladly
+        .customer_message_without_webhook(&conversation, &Message::chat("hello"));
+    relay.gladly.take_over(&conversation);
+    relay.gladly.agent_replies(&conversation, "I am Ada.");
+    relay.gladly.move_to(&conversation, "ai-inbox", None);
+    relay.all_told().await;
+    let payload = relay.gladly.payload_for(&item).to_string();
+    assert_eq!(relay.post(payload).await.status(), 200);
+    let answered = Outcome::Skipped(SkipReason::AlreadyAnswered);
+    assert_eq!(relay.next_outcome().await, answered);
+    assert_eq!(relay.gleen.requests().len(), 0);
+    assert_eq!(relay.replies(&conversation).len(), 0);
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn a_conversation_too_long_to_be_listed_goes_to_a_human() {
+    let relay = TestRelay::start().await;
+    let conversation = relay.conversation();
+    relay.gladly.move_to(&conversation, "other-inbox", None);
+    for _ in 0..1_001 {
+        relay.gladly.agent_replies(&conversation, "x");
+    }
+    relay
+        .gladly
+        .customer_message_without_webhook(&conversation, &Message::chat("hello"));
+    relay.gladly.move_to(&conversation, "ai-inbox", None);
+    let handed_off = Outcome::HandedOff(HandoffReason::UnsupportedContent);
+    assert_eq!(relay.next_outcome().await, handed_off);
+    assert!(relay.is_with_humans(&conversation));
+    relay.finish().await;
+}
+
+/// A conversation comes to the bot after an event that claims a later time.
+#[tokio::test]
+async fn an_event_that_claims_a_later_time_hides_no_arrival() {
+    for ahead in [SignedDuration::from_secs(5), SignedDuration::from_hours(1)] {
+        let relay = TestRelay::start().await;
+        let conversation = relay.conversation();
+        relay.gladly.move_to(&conversation, "other-inbox", None);
+        relay.says(&conversation, "hello");
+        relay.next_outcome().await;
+        relay.all_told().await;
+        let event = json!({"id": "ahead", "type": "CONVERSATION_ASSIGNEE/UPDATED",
+            "timestamp": (Timestamp::now() + ahead).to_string(),
+            "content": {"conversationId": conversation, "assignee": {"inboxId": ELSEWHERE}}});
+        assert_eq!(relay.post(event.to_string()).await.status(), 200);
+        relay.gladly.move_to(&conversation, "ai-inbox", None);
+        assert_eq!(relay.outcomes(2).await[1], Outcome::Replied);
+        relay.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn an_event_of_an_hour_ago_sends_nothing_of_a_humans_conversation_to_the_bot() {
+    for recheck in [true, false] {
+        let relay = Setup::policy(&format!("recheck_before_reply = {recheck}"))
+            .start()
+            .await;
+        let conversation = relay.conversation();
+        relay.lose_webhooks();
+        let item = relay
+            .gladly
+            .customer_message_without_webhook(&conversation, &Message::chat("hello"));
+        let mut payload = relay.gladly.payload_for(&item);
+        relay.gladly.take_over(&conversation);
+        let an_hour_ago = Timestamp::now() - SignedDuration::from_hours(1);
+        payload["timestamp"] = json!(an_hour_ago.to_string());
+        assert_eq!(relay.post(payload.to_string()).await.status(), 200);
+        let human = Outcome::Skipped(SkipReason::HumanAssigned);
+        assert_eq!(relay.next_outcome().await, human);
+        assert_eq!(relay.gleen.requests().len(), 0);
+        relay.finish().await;
+    }
 }

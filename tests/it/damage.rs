@@ -1,7 +1,7 @@
 //! A row that can't be read costs its own turn alone.
 
-use gladly_relay::outcome::{Outcome, SkipReason};
-use gladly_relay::sim::{Hold, Operation};
+use gladly_relay::outcome::{HandoffReason, Outcome, SkipReason};
+use gladly_relay::sim::{Hold, Operation, What};
 use gladly_relay::store::{DeadLetter, Operations};
 use rusqlite::Connection;
 
@@ -165,5 +165,23 @@ async fn messages_that_wait_in_a_conversation_that_cannot_be_read_are_looked_for
     assert_eq!(relay.outcomes(2).await, both);
     let answers = ["You asked: first", "You asked: second"];
     assert_eq!(relay.replies(&conversation), answers);
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn a_handoff_under_way_ends_although_its_conversation_cannot_be_read() {
+    let mut relay = Setup::default().start_to_be_cut_short().await;
+    let conversation = relay.conversation();
+    relay.always(Operation::PatchConversation, What::status(503));
+    relay.says(&conversation, "agent please");
+    soon(relay.running().store.put_off(2)).await;
+    relay.all_told().await;
+    relay.stop().await;
+    relay.gladly.clear_faults();
+    damage(&relay, "conversations", &conversation, "value = ''");
+    relay.boot().await;
+    let handed_off = Outcome::HandedOff(HandoffReason::CustomerRequested);
+    assert_eq!(relay.next_outcome().await, handed_off);
+    assert!(relay.is_with_humans(&conversation));
     relay.finish().await;
 }

@@ -1,8 +1,11 @@
 //! Two customers turn out to be one while the bot is at work: everybody is
 //! answered, in order, in the conversation that is left.
 
+use std::time::Duration;
+
 use gladly_relay::outcome::Outcome;
-use gladly_relay::sim::Operation;
+use gladly_relay::sim::{Message, Operation, Reply, What};
+use serde_json::json;
 
 use crate::support::{TestRelay, soon};
 
@@ -104,4 +107,52 @@ async fn a_merge_while_the_reply_is_on_its_way_does_not_answer_twice() {
             relay.finish().await;
         }
     }
+}
+
+/// Gladly's answer about a conversation that was merged into this one.
+fn moved_to(id: &str) -> What {
+    What::Status(Reply {
+        status: 301,
+        headers: vec![("Location".to_owned(), format!("/api/v1/conversations/{id}"))],
+        body: String::new(),
+    })
+}
+
+#[tokio::test]
+async fn what_gladly_itself_says_of_a_merge_wins_over_a_webhook_that_told_it_the_other_way_round() {
+    let relay = TestRelay::start().await;
+    let (gone, left) = (relay.conversation(), relay.conversation());
+    relay.all_told().await;
+    let reversed = json!({"id": "reversed", "type": "CUSTOMER/MERGED",
+        "content": {"sourceConversationId": left, "destinationConversationId": gone,
+        "sourceCustomerId": "x", "destinationCustomerId": "y"}});
+    assert_eq!(relay.post(reversed.to_string()).await.status(), 200);
+    relay.lose_webhooks();
+    let item = relay
+        .gladly
+        .customer_message_without_webhook(&gone, &Message::chat("hello"));
+    let payload = relay.gladly.payload_for(&item).to_string();
+    relay.gladly.merge(&gone, &left);
+    assert_eq!(relay.post(payload).await.status(), 200);
+    assert_eq!(relay.next_outcome().await, Outcome::Replied);
+    assert_eq!(relay.replies(&left), ["You asked: hello"]);
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn merges_that_contradict_each_other_end_as_a_dead_letter_and_in_few_calls() {
+    let relay = TestRelay::start().await;
+    let (one, other) = (relay.conversation(), relay.conversation());
+    relay.all_told().await;
+    for (of, to) in [(&one, &other), (&other, &one)] {
+        relay.always_about(of, Operation::GetConversation, moved_to(to));
+    }
+    relay.says(&one, "hello");
+    soon(relay.running().store.put_off(1)).await;
+    relay.pass(Duration::from_secs(61)).await;
+    let outcome = relay.next_outcome().await;
+    assert!(matches!(outcome, Outcome::Dead(_)), "{outcome:?}");
+    let looks = relay.gladly.requests_of(Operation::GetConversation);
+    assert!(looks < 40, "{looks}");
+    relay.finish().await;
 }

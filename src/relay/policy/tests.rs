@@ -24,8 +24,8 @@ fn chat(text: &str) -> Content {
 
 fn decide_on(policy: &Policy, contents: &[Content], known: &Known, repeated: u32) -> Decision {
     let repetition = Repetition {
-        digest: None,
         count: repeated,
+        ..Repetition::default()
     };
     decide(policy, contents, known, &repetition, Timestamp::UNIX_EPOCH)
 }
@@ -86,12 +86,27 @@ fn a_burst_is_one_question_in_order_answered_at_its_latest_message() {
     }
 }
 
+/// Texts in items of their own.
+fn numbered(texts: &[&str]) -> Vec<(ItemId, Content)> {
+    let item_id = |number| ItemId::parse(&format!("i{number}")).unwrap();
+    let texts = texts.iter().enumerate();
+    texts
+        .map(|(number, text)| (item_id(number), chat(text)))
+        .collect()
+}
+
+#[test]
+fn an_item_that_is_read_again_is_no_repetition() {
+    let items = numbered(&["a", "a"]);
+    let once = repetition(&Repetition::default(), &items);
+    assert_eq!(repetition(&once, &items), once);
+    let more = numbered(&["a", "a", "a"]);
+    assert_eq!(repetition(&once, &more).count, 3);
+}
+
 #[test]
 fn a_repetition_counts_texts_in_a_row_and_forgets_at_another() {
-    let count = |texts: &[&str]| {
-        let contents: Vec<Content> = texts.iter().map(|text| chat(text)).collect();
-        repetition(&Repetition::default(), &contents).count
-    };
+    let count = |texts: &[&str]| repetition(&Repetition::default(), &numbered(texts)).count;
     assert_eq!(count(&["a", "a", "a"]), 3);
     assert_eq!(
         count(&["a", " A ", "a"]),

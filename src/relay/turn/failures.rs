@@ -15,6 +15,8 @@ const GIVE_UP_AFTER: Duration = Duration::from_hours(24);
 /// How often in a row Gladly may refuse a look or the move, once the deadline
 /// has passed, until no human can be given.
 pub(super) const MOST_REFUSALS: u32 = 6;
+/// How many merges one after the other a turn follows: Gladly may contradict itself.
+const MOST_MERGES: u32 = 8;
 /// Past the deadline, or this near to it, nobody waits longer for what Gladly
 /// asked to wait.
 pub(super) const NEAR: Duration = Duration::from_secs(15);
@@ -39,7 +41,10 @@ impl Turn {
             }
             // The facts have grown old: what is next begins with a look.
             GladlyError::Stale { .. } => {}
-            GladlyError::Moved { to, .. } if to != self.target(context.standing) => {
+            GladlyError::Moved { to, .. }
+                if to != self.target(context.standing) && self.state.merges < MOST_MERGES =>
+            {
+                self.state.merges += 1;
                 self.merged_into = Some(to.clone());
             }
             GladlyError::Moved { .. }
@@ -109,6 +114,17 @@ impl Turn {
             self.state.failed_looks += 1;
             self.move_unseen_if_due(context);
         }
+    }
+
+    /// Looks came through one after the other, and it is not clear yet: as good as a
+    /// look that failed.
+    pub(super) fn look_told_nothing(&mut self, context: &Context<'_>) {
+        const WHY: &str = "what Gladly shows and tells contradicts itself";
+        self.looks_in_a_row = 0;
+        self.state.failing_looks = true;
+        self.fail(None, WHY, context);
+        self.state.failed_looks += 1;
+        self.move_unseen_if_due(context);
     }
 
     pub(super) fn list_failed(

@@ -7,11 +7,13 @@ use jiff::Timestamp;
 
 use super::{Action, Context, Purpose, Step, Turn};
 use crate::clock::{later, time_until};
-use crate::conversation::{Whose, Written};
+use crate::conversation::{Whose, Written, is_late_by};
 use crate::gladly::{GladlyError, Item, Listed};
 use crate::id::ConversationId;
-use crate::outcome::{Outcome, SkipReason};
-use crate::relay::policy::{Content, Reader, Unanswered, last_unanswered, repetition};
+use crate::outcome::{HandoffReason, Outcome, SkipReason};
+use crate::relay::policy::{
+    Content, Reader, Unanswered, agent_answered, last_unanswered, repetition,
+};
 use crate::store::{Learnt, Message};
 
 /// How long an item is looked for that Gladly says is not there: a webhook may
@@ -35,19 +37,33 @@ impl Turn {
         let mut missing = missing.by_ref().filter(|(_, content)| content.is_none());
         match (missing.next(), missing.next()) {
             (Some(_), Some(_)) if !self.state.listed => Action::List(Purpose::Fetch),
+            (Some((index, _)), None) if !self.state.listed && self.is_belated(index, context) => {
+                Action::List(Purpose::Fetch)
+            }
             (Some((index, _)), _) => Action::Fetch(index),
             (None, _) => self.all_read(context),
         }
     }
 
+    /// Whether an agent may have answered this message before the relay heard of it:
+    /// then what follows it is listed.
+    fn is_belated(&self, index: usize, context: &Context<'_>) -> bool {
+        self.messages.get(index).is_some_and(|message| {
+            message.written.happened_at.is_some_and(|at| {
+                is_late_by(at, message.received_at) || context.known().facts.was_taken_since(at)
+            })
+        })
+    }
+
     /// Everything is read: what the customer said last counts for what follows.
     fn all_read(&mut self, context: &Context<'_>) -> Action {
-        let contents = self.contents();
-        let locale = contents
+        let ids = self.messages.iter().map(|message| message.item_id.clone());
+        let read: Vec<_> = ids.zip(self.contents()).collect();
+        let locale = read
             .iter()
             .rev()
-            .find_map(|content| content.locale.clone());
-        let repetition = repetition(&context.known().repetition, &contents);
+            .find_map(|(_, content)| content.locale.clone());
+        let repetition = repetition(&context.known().repetition, &read);
         self.learnt.push(Learnt::Read { repetition, locale });
         self.state.step = Step::Ask;
         self.ask(context)
@@ -158,6 +174,17 @@ impl Turn {
         }
     }
 
+    /// Whether an agent has written after the last message, of which the relay heard
+    /// late: then they have their answer.
+    fn is_answered(&self, listed: &Listed, context: &Context<'_>) -> bool {
+        let last = self.messages.len().checked_sub(1);
+        last.is_some_and(|last| {
+            let item_id = &self.messages[last].item_id;
+            self.is_belated(last, context)
+                && agent_answered(&listed.items, item_id, context.known())
+        })
+    }
+
     pub(super) fn listed(&mut self, purpose: Purpose, listed: &Listed, context: &Context<'_>) {
         match purpose {
             Purpose::Search(index) => return self.searched(index, listed, context),
@@ -173,8 +200,14 @@ impl Turn {
                     .filter(|(index, _)| self.words.contents[*index].is_none())
                     .filter_map(|(index, message)| Some((index, found(message)?)))
                     .collect();
-                self.read(&items, context);
                 self.state.listed = true;
+                if self.is_answered(listed, context) {
+                    self.words.contents.fill(Some(Content::dealt_with()));
+                    // A later one may wait, which was left to that agent.
+                    self.take_up(listed, context);
+                } else {
+                    self.read(&items, context);
+                }
             }
             Purpose::Arrival => self.take_up(listed, context),
         }
@@ -184,20 +217,19 @@ impl Turn {
     /// The conversation came to the bot: its last unanswered item is taken up.
     fn take_up(&mut self, listed: &Listed, context: &Context<'_>) {
         let items = &listed.items;
-        let waits = if listed.complete {
-            last_unanswered(items, context.known())
-        } else {
-            // The latest items are not listed, so nobody can tell what waits.
-            Unanswered::Answered
-        };
-        match waits {
+        if !listed.complete {
+            const WHY: &str = "the conversation is too long to find what waits in it";
+            self.hand_off(HandoffReason::UnsupportedContent, Some(WHY), context);
+            return;
+        }
+        match last_unanswered(items, context.known()) {
             Unanswered::Item(index) => {
                 let item = &items[index];
                 let message = self.message_of(item, context.now.at);
-                self.learnt.push(Learnt::TookUp(message.clone()));
-                self.messages = vec![message];
-                self.words.contents = vec![None];
-                self.read(&[(0, item)], context);
+                self.messages.push(message);
+                self.learnt.push(Learnt::TookUp(self.messages.clone()));
+                self.words.contents.push(None);
+                self.read(&[(self.messages.len() - 1, item)], context);
             }
             Unanswered::Nothing => {
                 self.finish(Outcome::Skipped(SkipReason::NotCustomer));

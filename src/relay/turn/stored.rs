@@ -40,6 +40,7 @@ impl Turn {
             merged_into: None,
             stranger: None,
             looked_for_stranger: false,
+            looks_in_a_row: 0,
             deadline_passed: false,
             unseen_move_refused: false,
             moving_unseen: false,
@@ -154,6 +155,9 @@ impl Turn {
         });
         let now = context.now.at;
         self.state.failing_since = self.state.failing_since.map(|since| since.min(now));
+        // What is known may have been lost since, and then it counts anew.
+        let wanted = self.state.look_wanted;
+        self.state.look_wanted = wanted.map(|since| since.min(context.revision));
         let unsure = |index| matches!(self.part_state(index).progress, Progress::Unsure(_));
         if self.unsettled(PartKind::Move).is_some_and(unsure) {
             // It may be with a human by now, who must not lose it again.

@@ -172,6 +172,22 @@ fn change(
     picture.put(&key, conversation, delivery.received.at);
 }
 
+/// As [`merge()`], by Gladly's own word of this moment: it wins over a webhook that
+/// told of the same merge the other way round.
+pub(super) fn merge_seen(
+    source: &Key,
+    destination: &Key,
+    now: jiff::Timestamp,
+    picture: &mut Picture,
+) {
+    if destination != source && picture.survivor(destination) == *source {
+        let mut left = picture.conversation(destination);
+        left.merged_into = None;
+        picture.put(destination, left, now);
+    }
+    merge(source, destination, now, picture);
+}
+
 /// `source` is gone. What was known of it and waits in it goes on in
 /// `destination`, in one lane: a turn that runs keeps what comes after it
 /// waiting. Merges may be told in any order: of the later one first.

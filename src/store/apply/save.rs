@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 
-use super::record::merge;
+use super::record::merge_seen;
 use crate::conversation::Closing;
 use crate::conversation::Status;
 use crate::id::TurnId;
@@ -78,7 +78,7 @@ fn learn(learnt: &Learnt, save: &Save, asked: &Key, picture: &mut Picture) {
     let key = picture.survivor(asked);
     if let Learnt::Merged(into) = learnt {
         let into = (save.account.clone(), into.clone());
-        return merge(&key, &into, save.now.at, picture);
+        return merge_seen(&key, &into, save.now.at, picture);
     }
     let mut conversation = picture.conversation(&key);
     let known = &mut conversation.known;
@@ -101,7 +101,7 @@ fn learn(learnt: &Learnt, save: &Save, asked: &Key, picture: &mut Picture) {
         }
         Learnt::Wrote(item_id) => known.add_own_items([item_id.clone()]),
         Learnt::Settled(items) => known.settle(items.iter().cloned()),
-        Learnt::TookUp(message) => take_up(message, save, &mut conversation, picture),
+        Learnt::TookUp(messages) => take_up(messages, save, &mut conversation, picture),
         Learnt::Unusable(error) => picture.changes.dead_letters.push(DeadLetter {
             id: DeadLetterId(0),
             account: key.0.clone(),
@@ -117,22 +117,26 @@ fn learn(learnt: &Learnt, save: &Save, asked: &Key, picture: &mut Picture) {
     picture.put(&key, conversation, save.now.at);
 }
 
-/// An item that no message of this turn told of. Its own event may still come.
-fn take_up(message: &Message, save: &Save, conversation: &mut Conversation, picture: &mut Picture) {
-    let item = (save.account.clone(), message.item_id.clone());
-    if picture.items.insert(item) {
-        picture
-            .changes
-            .items
-            .push((save.account.clone(), message.item_id.clone(), save.now.at));
+/// The turn's messages, with one of which no event told it. That may still come.
+fn take_up(
+    messages: &[Message],
+    save: &Save,
+    conversation: &mut Conversation,
+    picture: &mut Picture,
+) {
+    for message in messages {
+        let item = (save.account.clone(), message.item_id.clone());
+        if picture.items.insert(item.clone()) {
+            picture.changes.items.push((item.0, item.1, save.now.at));
+        }
+        let facts = &mut conversation.known.facts;
+        facts.find_message(message.written.happened_at, save.now);
+        let waiting = &mut conversation.lane.waiting;
+        waiting.retain(|waiting| waiting.item_id != message.item_id);
     }
-    let facts = &mut conversation.known.facts;
-    facts.find_message(message.written.happened_at, save.now);
-    let waiting = &mut conversation.lane.waiting;
-    waiting.retain(|waiting| waiting.item_id != message.item_id);
     picture.changes.turns.push(TurnChange::TookUp {
         id: save.turn_id,
-        messages: vec![message.clone()],
+        messages: messages.to_vec(),
     });
 }
 

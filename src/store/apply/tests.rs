@@ -245,7 +245,7 @@ fn what_a_turn_takes_up_waits_no_longer() {
     run(&store, Command::Record(message("e1", "c", "i1", 0)));
     let turn = claim_all(&store, 1).remove(0);
     run(&store, Command::Record(message("e2", "c", "i2", 2)));
-    let learnt = vec![Learnt::TookUp(waiting("i2", 2))];
+    let learnt = vec![Learnt::TookUp(vec![waiting("i1", 0), waiting("i2", 2)])];
     let Answer::Saved(standing) = run(
         &store,
         Command::Save(save(&turn, 1, 3, learnt, running("s"))),

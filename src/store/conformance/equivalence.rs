@@ -192,12 +192,12 @@ impl Pair {
                 Learnt::Thread(ThreadId("t".to_owned()), written(turn.began, self.second)),
                 Learnt::Wrote(item("own")),
             ],
-            4 => vec![Learnt::TookUp(Message {
+            4 => vec![Learnt::TookUp(vec![Message {
                 item_id: item("i3"),
                 written: written(turn.began, self.second),
                 received_at: at(self.second),
                 deadline_at: at(self.second + 9),
-            })],
+            }])],
             5 => vec![
                 Learnt::Settled(vec![item("i1")]),
                 Learnt::Unusable("odd".to_owned()),

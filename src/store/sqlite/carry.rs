@@ -94,6 +94,7 @@ fn known(row: &Row<'_>) -> Result<Conversation, StoreError> {
     known.repetition = Repetition {
         digest: row.get("repeated_digest")?,
         count: row.get("repeated_count")?,
+        item_id: None,
     };
     // The holder is looked up again, unless the relay itself gave it to humans.
     let moved =

@@ -397,8 +397,16 @@ impl Check {
             SkipReason::Closed => |state| state.closed,
             SkipReason::HumanAssigned => |state| state.agent == super::world::Agent::Human,
             SkipReason::NotAiInbox | SkipReason::HandedOff => |state| !state.ai_inbox,
-            SkipReason::NotCustomer | SkipReason::AlreadyAnswered => |_| false,
+            // An agent has written after it, which is checked below.
+            SkipReason::AlreadyAnswered => |_| true,
+            SkipReason::NotCustomer => |_| false,
         };
+        let agent_wrote = world.entries[item + 1..]
+            .iter()
+            .any(|later| later.home == world.entries[item].home && later.author == Author::Human);
+        self.hold(reason != SkipReason::AlreadyAnswered || agent_wrote, || {
+            format!("turn {id} left i{item} as answered, but nobody wrote")
+        });
         let entry = &world.entries[item];
         let was = world.was(entry.born, entry.seq, test);
         // A takeover that is told of late silences the bot until the giving back is.

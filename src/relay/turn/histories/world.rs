@@ -350,7 +350,8 @@ impl World {
             happened_at: Some(self.gladly_time(entry.at)),
             initiator: match entry.author {
                 Author::Customer => Initiator::Customer,
-                _ => Initiator::Other,
+                Author::Human => Initiator::Agent,
+                Author::Relay(..) => Initiator::Other,
             },
             content: ItemContent {
                 content_type: entry.content_type.to_owned(),
