@@ -172,7 +172,9 @@ impl Needs {
                 needs.conversations.push(key(&save.conversation_id));
                 for learnt in &save.learnt {
                     match learnt {
-                        Learnt::Merged(into) => needs.conversations.push(key(into)),
+                        Learnt::Merged(other) | Learnt::Belongs(other, _) => {
+                            needs.conversations.push(key(other));
+                        }
                         Learnt::TookUp(messages) => {
                             let ids = messages.iter().map(|message| &message.item_id);
                             let account = &save.account;

@@ -320,6 +320,8 @@ pub enum Learnt {
     TookUp(Vec<Message>),
     /// The bot has answered these items of the customer, or handed them off.
     Settled(Vec<ItemId>),
+    /// This message is of another conversation.
+    Belongs(ConversationId, Message),
     /// One of its items can't be used: a person must look. Says why.
     Unusable(String),
 }
@@ -335,6 +337,7 @@ impl fmt::Debug for Learnt {
             Self::Wrote(_) => "Wrote",
             Self::TookUp(_) => "TookUp",
             Self::Settled(_) => "Settled",
+            Self::Belongs(..) => "Belongs",
             Self::Unusable(_) => "Unusable",
         })
     }

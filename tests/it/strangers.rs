@@ -3,7 +3,7 @@
 //! into the wrong hands: it is neither asked nor answered nor noted.
 
 use gladly_relay::outcome::HandoffReason::CustomerRequested;
-use gladly_relay::outcome::Outcome;
+use gladly_relay::outcome::{Outcome, SkipReason};
 use gladly_relay::sim::{Fault, Gate, Message, Operation, Reply, What, When};
 use gladly_relay::store::Operations;
 use serde_json::{Value, json};
@@ -84,6 +84,14 @@ async fn assert_nobody_was_told(relay: &TestRelay) {
     }
 }
 
+/// How so many turns ended, beside the one that left the human's own conversation
+/// alone.
+async fn outcomes(relay: &TestRelay, count: usize) -> Vec<Outcome> {
+    let mut all = relay.outcomes(count + 1).await;
+    all.retain(|outcome| *outcome != Outcome::Skipped(SkipReason::HumanAssigned));
+    all
+}
+
 #[tokio::test]
 async fn an_item_of_another_conversation_is_a_dead_letter_and_written_nowhere() {
     let relay = TestRelay::start().await;
@@ -91,8 +99,8 @@ async fn an_item_of_another_conversation_is_a_dead_letter_and_written_nowhere() 
     let (other, item) = item_of_a_human(&relay);
     relay.all_told().await;
     tell(&relay, &told_as_of(&relay, &conversation, &item)).await;
-    let outcome = relay.next_outcome().await;
-    assert!(matches!(outcome, Outcome::Dead(_)), "{outcome:?}");
+    let outcomes = outcomes(&relay, 1).await;
+    assert!(matches!(outcomes[0], Outcome::Dead(_)), "{outcomes:?}");
     assert_eq!(dead_letters(&relay).await, 1);
     assert_eq!(relay.gleen.requests().len(), 0);
     assert_nothing_written(&relay);
@@ -142,7 +150,7 @@ async fn the_other_messages_of_the_same_turn_are_answered() {
         let relay = TestRelay::start().await;
         let conversation = burst_with_a_stranger(&relay, "second", stranger_first).await;
         let both = [Outcome::Replied, Outcome::Replied];
-        assert_eq!(relay.outcomes(2).await, both, "{stranger_first}");
+        assert_eq!(outcomes(&relay, 2).await, both, "{stranger_first}");
         let answers = ["You asked: first", "You asked: second"];
         assert_eq!(relay.replies(&conversation), answers, "{stranger_first}");
         assert_eq!(dead_letters(&relay).await, 1);
@@ -157,7 +165,7 @@ async fn no_note_holds_what_was_written_elsewhere() {
         let relay = TestRelay::start().await;
         let conversation = burst_with_a_stranger(&relay, "agent please", stranger_first).await;
         let handed_off = Outcome::HandedOff(CustomerRequested);
-        assert_eq!(relay.outcomes(2).await, [Outcome::Replied, handed_off]);
+        assert_eq!(outcomes(&relay, 2).await, [Outcome::Replied, handed_off]);
         assert_eq!(relay.view(&conversation).notes().len(), 1);
         assert_eq!(dead_letters(&relay).await, 1);
         assert_nobody_was_told(&relay).await;
@@ -187,7 +195,11 @@ async fn what_was_found_to_be_of_another_conversation_stays_out_after_a_crash() 
         held.release();
         relay.boot().await;
         let case = format!("stranger first: {stranger_first}, sent: {after_effect}");
-        assert_eq!(relay.next_outcome().await, Outcome::Replied, "{case}");
+        // The human's own conversation may have been left alone before the stop.
+        if relay.next_outcome().await != Outcome::Replied {
+            relay.outcomes(2).await;
+        }
+        soon(relay.running().store.idle()).await;
         let answers = ["You asked: first", "You asked: second"];
         assert_eq!(relay.replies(&conversation), answers, "{case}");
         assert_eq!(dead_letters(&relay).await, 1, "{case}");
@@ -238,4 +250,25 @@ async fn an_item_of_the_conversation_that_this_one_was_merged_into_is_answered()
         assert_eq!(dead_letters(&relay).await, 0);
         relay.finish().await;
     }
+}
+
+#[tokio::test]
+async fn a_mistaken_event_keeps_nobody_from_an_answer() {
+    let relay = TestRelay::start().await;
+    let (mine, other) = (relay.conversation(), relay.conversation());
+    relay.all_told().await;
+    let item = relay
+        .gladly
+        .customer_message_without_webhook(&mine, &Message::chat("hello"));
+    tell(&relay, &told_as_of(&relay, &other, &item)).await;
+    let outcomes = relay.outcomes(2).await;
+    assert!(matches!(outcomes[0], Outcome::Dead(_)), "{outcomes:?}");
+    assert_eq!(outcomes[1], Outcome::Replied);
+    assert_eq!(relay.replies(&mine), ["You asked: hello"]);
+    // The right event, when it comes, tells nothing new.
+    tell(&relay, &relay.gladly.payload_for(&item)).await;
+    soon(relay.running().store.idle()).await;
+    assert_eq!(relay.replies(&mine).len(), 1);
+    assert_eq!(relay.replies(&other).len(), 0);
+    relay.finish().await;
 }

@@ -129,7 +129,7 @@ impl Turn {
                 Action::Trace(of)
             }
             (Some((index, _)), None) => {
-                self.drop_stranger(index);
+                self.drop_stranger(index, None);
                 self.choose(context)
             }
             (None, _) => self.gather(context),
@@ -144,7 +144,7 @@ impl Turn {
         if into == Some(self.target(context.standing)) {
             self.read(&[(index, &item)], context);
         } else {
-            self.drop_stranger(index);
+            self.drop_stranger(index, into.cloned().or(item.conversation_id));
         }
     }
 
@@ -160,12 +160,15 @@ impl Turn {
         }
     }
 
-    /// It is not read on, not asked, not answered; a person must look.
-    fn drop_stranger(&mut self, index: usize) {
+    /// It is not read on, not asked, not answered here; a person must look. Where it
+    /// belongs it waits for a turn, as if its own event had come.
+    fn drop_stranger(&mut self, index: usize, of: Option<ConversationId>) {
         const ERROR: &str =
             "an event named an item that is of another conversation; it was not read";
         let stranger = self.messages.remove(index);
-        self.state.strangers.push(stranger.item_id);
+        self.state.strangers.push(stranger.item_id.clone());
+        self.learnt
+            .extend(of.map(|of| Learnt::Belongs(of, stranger)));
         self.words.contents.remove(index);
         if self.messages.is_empty() {
             self.finish(Outcome::Dead(ERROR.to_owned()));

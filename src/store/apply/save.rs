@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::record::merge_seen;
 use crate::conversation::Closing;
-use crate::conversation::Status;
+use crate::conversation::{Status, Written};
 use crate::id::TurnId;
 use crate::outcome::{Outcome, SkipReason};
 use crate::store::lane::{Arrival, Run};
@@ -80,6 +80,9 @@ fn learn(learnt: &Learnt, save: &Save, asked: &Key, picture: &mut Picture) {
         let into = (save.account.clone(), into.clone());
         return merge_seen(&key, &into, save.now.at, picture);
     }
+    if let Learnt::Belongs(id, message) = learnt {
+        return let_wait(message, &(save.account.clone(), id.clone()), save, picture);
+    }
     let mut conversation = picture.conversation(&key);
     let known = &mut conversation.known;
     match learnt {
@@ -112,8 +115,23 @@ fn learn(learnt: &Learnt, save: &Save, asked: &Key, picture: &mut Picture) {
             error: error.clone(),
             created_at: save.now.at,
         }),
-        Learnt::Merged(_) => {}
+        Learnt::Merged(_) | Learnt::Belongs(..) => {}
     }
+    picture.put(&key, conversation, save.now.at);
+}
+
+/// The message waits in the conversation that it is of. Nothing is known by it of who
+/// holds that.
+fn let_wait(message: &Message, of: &Key, save: &Save, picture: &mut Picture) {
+    let key = picture.survivor(of);
+    let mut conversation = picture.conversation(&key);
+    let happened_at = message.written.happened_at;
+    let facts = &mut conversation.known.facts;
+    let heard = facts.hear_message(&save.bot, None, happened_at, save.now);
+    conversation.lane.wait(Message {
+        written: Written { heard, happened_at },
+        ..message.clone()
+    });
     picture.put(&key, conversation, save.now.at);
 }
 
