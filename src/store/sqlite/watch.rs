@@ -2,7 +2,8 @@
 //!
 //! A process that holds a deleted file writes on without an error, and what it
 //! writes is gone with it. So nobody hears of success before the files were
-//! looked at: device, inode, and that they have not become shorter.
+//! looked at: device, inode, and that they are no shorter than what `SQLite` has
+//! put into them.
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -49,9 +50,8 @@ impl Watch {
     pub(super) fn look(&mut self, connection: &Connection) -> Result<(), StoreError> {
         let database = self.database.look();
         let found = database.and_then(|()| match self.log.look() {
-            Err(Change::Shorter) if is_emptied(connection) => {
-                self.log.seen = None;
-                Ok(())
+            Err(Change::Shorter) if holds_its_frames(&self.log.path, connection) => {
+                self.log.look_anew()
             }
             looked => looked,
         });
@@ -99,6 +99,12 @@ impl Watched {
         self.seen = Some(found);
         Ok(())
     }
+
+    /// As at the first look.
+    fn look_anew(&mut self) -> Result<(), Change> {
+        self.seen = None;
+        self.look()
+    }
 }
 
 /// What became of a file.
@@ -120,9 +126,30 @@ impl Change {
     }
 }
 
-/// Whether a log that became shorter was emptied as `SQLite` does it, by
-/// somebody's checkpoint: then nothing is known to be in it.
-fn is_emptied(connection: &Connection) -> bool {
-    let frames = connection.query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| row.get(1));
-    frames.is_ok_and(|frames: i64| frames == 0)
+/// Whether a log that became shorter holds all that `SQLite` knows to be in it:
+/// then somebody's checkpoint has emptied it, whatever was written since.
+fn holds_its_frames(log: &Path, connection: &Connection) -> bool {
+    // Somebody may empty it between the two questions.
+    (0..3).any(|_| {
+        let needed = length_of_frames(connection).ok();
+        let length = std::fs::metadata(log).map(|found| found.len()).ok();
+        length
+            .zip(needed)
+            .is_some_and(|(length, needed)| length >= needed)
+    })
+}
+
+/// A header, and frames of a header and a page each (sqlite.org, "The WAL File
+/// Format").
+fn length_of_frames(connection: &Connection) -> rusqlite::Result<u64> {
+    let number = |pragma, column| {
+        connection.query_row(pragma, [], |row| row.get::<_, u32>(column).map(u64::from))
+    };
+    let page_size = number("PRAGMA page_size", 0)?;
+    let frames = number("PRAGMA wal_checkpoint(NOOP)", 1)?;
+    Ok(if frames == 0 {
+        0
+    } else {
+        32 + frames * (24 + page_size)
+    })
 }

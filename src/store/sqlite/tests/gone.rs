@@ -4,6 +4,7 @@ use std::fs;
 
 use rusqlite::Connection;
 
+use super::super::watch::Watch;
 use super::Folder;
 use crate::store::conformance::bench::{at, message};
 use crate::store::{Recorded, Sqlite, Store, StoreError};
@@ -90,4 +91,20 @@ async fn a_log_that_a_checkpoint_emptied_is_not_gone() {
     );
     let told = store.record(message("e2", "c", "i2", 1)).await.unwrap();
     assert_eq!(told, Recorded::Accepted);
+}
+
+#[tokio::test]
+async fn a_log_that_was_emptied_and_written_to_between_two_looks_is_not_gone() {
+    let (folder, store) = opened().await;
+    let ours = Connection::open(folder.path()).unwrap();
+    let mut watch = Watch::new(&folder.path(), folder.file("-wal"));
+    watch.look(&ours).unwrap();
+    let before = fs::metadata(folder.file("-wal")).unwrap().len();
+    folder.sql("PRAGMA wal_checkpoint(TRUNCATE)");
+    ours.execute_batch("UPDATE probe SET count = count + 1; INSERT INTO probe VALUES (1, 1)")
+        .unwrap();
+    let after = fs::metadata(folder.file("-wal")).unwrap().len();
+    assert!(0 < after && after < before, "{after} of {before}");
+    watch.look(&ours).unwrap();
+    store.close().await;
 }
