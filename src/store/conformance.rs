@@ -40,6 +40,7 @@ cases! {
     accounts_are_apart,
     a_lane_runs_one_turn_at_a_time,
     a_turn_put_off_goes_on_when_it_said,
+    a_turn_put_off_that_is_in_hand_still_is_not_claimed,
     the_next_messages_deadline_wakes_a_turn_put_off,
     progress_is_there_after_a_restart,
     a_merge_joins_what_waits,
@@ -252,6 +253,25 @@ async fn a_turn_put_off_goes_on_when_it_said(bench: &mut Bench) {
         (again.state.as_deref(), again.words.as_deref()),
         (Some("s"), Some("w"))
     );
+}
+
+async fn a_turn_put_off_that_is_in_hand_still_is_not_claimed(bench: &mut Bench) {
+    let store = bench.store();
+    store.record(message("e1", "c", "i1", 0)).await.unwrap();
+    let turn = bench.claim_one(1, 1).await;
+    let store = bench.store();
+    let put_off = Progress::PutOff {
+        state: None,
+        until: at(3),
+    };
+    store
+        .save(save(&turn, 1, 2, vec![], put_off))
+        .await
+        .unwrap();
+    let mut request = claim(1, 4, 10);
+    request.running.insert(turn.id);
+    assert_eq!(store.claim(request).await.unwrap().turns.len(), 0);
+    assert_eq!(bench.claim_one(1, 5).await.id, turn.id);
 }
 
 async fn the_next_messages_deadline_wakes_a_turn_put_off(bench: &mut Bench) {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::types::{Message, Runner};
+use super::types::{ClaimRequest, Message, Runner};
 use crate::clock::later;
 use crate::id::TurnId;
 
@@ -127,10 +127,13 @@ impl Lane {
         self.waiting.iter().map(|message| message.deadline_at).min()
     }
 
-    /// The turns that `runner` may take up now: those that were put off, and
-    /// those that an earlier start left running.
-    pub fn claimable(&self, runner: Runner) -> Vec<TurnId> {
-        let free = |turn: &&LaneTurn| turn.run != Run::By(runner);
+    /// The turns that may be taken up now: those that were put off, and those
+    /// that an earlier start left running. But a turn whose progress was stored
+    /// while its runner heard of a failure is in that runner's hands still.
+    pub fn claimable(&self, request: &ClaimRequest) -> Vec<TurnId> {
+        let free = |turn: &&LaneTurn| {
+            turn.run != Run::By(request.runner) && !request.running.contains(&turn.id)
+        };
         self.turns.iter().filter(free).map(|turn| turn.id).collect()
     }
 

@@ -162,7 +162,7 @@ impl Tables {
             }
             let key = (request.account.clone(), conversation_id.clone());
             self.load_conversation(&key, picture);
-            for turn_id in picture.conversation(&key).lane.claimable(request.runner) {
+            for turn_id in picture.conversation(&key).lane.claimable(request) {
                 self.load_turn(turn_id, picture);
             }
             picture.due.push(key);

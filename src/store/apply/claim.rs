@@ -88,7 +88,7 @@ fn go_on(
     picture: &mut Picture,
 ) -> Vec<StoredTurn> {
     let mut turns = Vec::new();
-    for id in conversation.lane.claimable(request.runner) {
+    for id in conversation.lane.claimable(request) {
         match picture.turns.remove(&id) {
             Some(Ok(mut turn)) => {
                 conversation.lane.set_run(id, Run::By(request.runner));

@@ -140,7 +140,7 @@ impl Loader<'_> {
         for key in due {
             self.conversation(&key, picture)?;
             let lane = picture.conversations.get(&key).map(|found| &found.lane);
-            for id in lane.map_or_else(Vec::new, |lane| lane.claimable(request.runner)) {
+            for id in lane.map_or_else(Vec::new, |lane| lane.claimable(request)) {
                 self.turn(id, picture)?;
             }
             picture.due.push(key);

@@ -337,6 +337,7 @@ impl Player {
         let request = ClaimRequest {
             account: self.account.clone(),
             runner: self.runner,
+            running: std::collections::HashSet::new(),
             limit: 64,
             now: self.now(),
             answer_deadline: self.case.policy.answer_deadline,

@@ -1,13 +1,14 @@
 //! The file or its log is deleted, replaced or cut short while it is open.
 
 use std::fs;
+use std::sync::Arc;
 
 use rusqlite::Connection;
 
 use super::super::watch::Watch;
 use super::Folder;
-use crate::store::conformance::bench::{at, message};
-use crate::store::{Recorded, Sqlite, Store, StoreError};
+use crate::store::conformance::bench::{at, claim, message};
+use crate::store::{Operations, Recorded, Sqlite, Store, StoreError};
 
 async fn opened() -> (Folder, Sqlite) {
     let folder = Folder::new();
@@ -107,4 +108,26 @@ async fn a_log_that_was_emptied_and_written_to_between_two_looks_is_not_gone() {
     assert!(0 < after && after < before, "{after} of {before}");
     watch.look(&ours).unwrap();
     store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn turns_that_were_claimed_as_the_file_went_are_not_lost() {
+    for _ in 0..10 {
+        let (folder, store) = opened().await;
+        let store = Arc::new(store);
+        let other = Connection::open(folder.path()).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let claiming = store.clone();
+        let claiming = tokio::spawn(async move { claiming.claim(claim(1, 1, 9)).await });
+        // It waits for the other to be done. Whether it has looked by now is chance.
+        store.backlog(at(1)).await.unwrap();
+        fs::rename(folder.path(), folder.file("-elsewhere")).unwrap();
+        other.execute_batch("COMMIT").unwrap();
+        let first = claiming.await.unwrap();
+        fs::rename(folder.file("-elsewhere"), folder.path()).unwrap();
+        let second = store.claim(claim(1, 2, 9)).await.unwrap();
+        let first = first.map_or(0, |claimed| claimed.turns.len());
+        assert_eq!(first + second.turns.len(), 1);
+        store.close().await;
+    }
 }
