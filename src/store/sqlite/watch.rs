@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
+use super::open;
 use crate::store::StoreError;
 
 /// The database file and its log, as last seen.
@@ -48,7 +49,13 @@ impl Watch {
     /// # Errors
     /// [`StoreError::Gone`] for as long as a file is not what it was.
     pub(super) fn look(&mut self, connection: &Connection) -> Result<(), StoreError> {
-        let database = self.database.look();
+        let database = match self.database.look() {
+            // Somebody's `VACUUM` makes it shorter, and says so in its header.
+            Err(Change::Shorter) if open::is_whole(&self.database.path) => {
+                self.database.look_anew()
+            }
+            looked => looked,
+        };
         let found = database.and_then(|()| match self.log.look() {
             Err(Change::Shorter) if holds_its_frames(&self.log.path, connection) => {
                 self.log.look_anew()

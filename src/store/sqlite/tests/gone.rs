@@ -131,3 +131,24 @@ async fn turns_that_were_claimed_as_the_file_went_are_not_lost() {
         store.close().await;
     }
 }
+
+#[tokio::test]
+async fn a_file_that_a_vacuum_made_shorter_is_not_gone() {
+    let (folder, store) = opened().await;
+    folder.sql("CREATE TABLE filler (x BLOB); INSERT INTO filler VALUES (zeroblob(200000)); PRAGMA wal_checkpoint(TRUNCATE)");
+    store.probe().await.unwrap();
+    let before = fs::metadata(folder.path()).unwrap().len();
+    folder.sql("DROP TABLE filler; VACUUM; PRAGMA wal_checkpoint(TRUNCATE)");
+    let after = fs::metadata(folder.path()).unwrap().len();
+    assert!(after < before, "{after} of {before}");
+    let told = store.record(message("e2", "c", "i2", 1)).await.unwrap();
+    assert_eq!(told, Recorded::Accepted);
+    fs::File::options()
+        .write(true)
+        .open(folder.path())
+        .unwrap()
+        .set_len(after - 4096)
+        .unwrap();
+    assert_gone(&store).await;
+    store.close().await;
+}
