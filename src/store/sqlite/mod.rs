@@ -99,6 +99,7 @@ fn open_alone(path: &Path) -> Result<Sqlite, StoreError> {
             Ok(keys)
         })
         .map_err(|error| open::cannot_open(&key_path, error.to_string()))?;
+    read::tell_of_times(&connection)?;
     make_due(&connection)?;
     start(path, connection, Some(keys), Some(lock))
 }
