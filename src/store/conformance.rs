@@ -42,6 +42,7 @@ cases! {
     a_turn_put_off_goes_on_when_it_said,
     a_turn_put_off_that_is_in_hand_still_is_not_claimed,
     the_next_messages_deadline_wakes_a_turn_put_off,
+    deadlines_that_a_clock_ahead_told_are_believed_no_further,
     progress_is_there_after_a_restart,
     a_merge_joins_what_waits,
     a_merge_keeps_a_running_turn_first,
@@ -301,6 +302,39 @@ async fn the_next_messages_deadline_wakes_a_turn_put_off(bench: &mut Bench) {
     let (again, standing) = claimed.turns.pop().unwrap();
     assert_eq!(again.id, turn.id);
     assert_eq!(standing.next_deadline_at, Some(at(deadline)));
+}
+
+async fn deadlines_that_a_clock_ahead_told_are_believed_no_further(bench: &mut Bench) {
+    let hour = 3_600;
+    let store = bench.store();
+    store.record(message("e1", "c", "i1", hour)).await.unwrap();
+    let stuck = bench.claim_one(1, hour).await;
+    let store = bench.store();
+    store.record(message("e2", "c", "i2", hour)).await.unwrap();
+    let given = Change::Holder(id("c"), Some(the_bots()));
+    store.record(delivery("e3", hour, given)).await.unwrap();
+    let put_off = Progress::PutOff {
+        state: None,
+        until: at(1),
+    };
+    let put_off = save(&stuck, 1, hour, vec![], put_off);
+    store.save(put_off).await.unwrap();
+    let claimed = store.claim(claim(2, 5, 10)).await.unwrap();
+    let (turn, standing) = &claimed.turns[0];
+    assert_eq!(turn.deadline_at, at(5 + DEADLINE));
+    assert_eq!(standing.next_deadline_at, Some(at(5 + DEADLINE)));
+    let skipped = ended(Outcome::Skipped(SkipReason::NotCustomer));
+    bench
+        .store()
+        .save(save(turn, 2, 60, vec![], skipped))
+        .await
+        .unwrap();
+    let next = bench.claim_one(2, 61).await;
+    assert_eq!(
+        (next.received_at, next.deadline_at),
+        (at(5), at(5 + DEADLINE))
+    );
+    assert_eq!(next.messages[0].deadline_at, at(5 + DEADLINE));
 }
 
 async fn progress_is_there_after_a_restart(bench: &mut Bench) {

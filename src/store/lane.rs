@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::types::{ClaimRequest, Message, Runner};
-use crate::clock::later;
+use crate::clock::{clamped, later};
 use crate::id::TurnId;
 
 /// The most messages that wait apart. Of more than that, the newest stand for
@@ -89,6 +89,22 @@ impl Lane {
             self.waiting.pop();
         }
         self.waiting.push(message);
+    }
+
+    /// Brings what another clock told down to what this one can believe: nothing
+    /// came later than now, and no deadline is further away than the usual one.
+    pub fn believe(&mut self, now: Timestamp, answer_deadline: Duration) {
+        for message in &mut self.waiting {
+            message.received_at = message.received_at.min(now);
+            message.deadline_at = clamped(message.deadline_at, now, answer_deadline);
+        }
+        if let Some(arrival) = &mut self.arrival {
+            arrival.received_at = arrival.received_at.min(now);
+            arrival.deadline_at = clamped(arrival.deadline_at, now, answer_deadline);
+        }
+        for turn in &mut self.turns {
+            turn.received_at = turn.received_at.min(now);
+        }
     }
 
     /// When the lane's next turn is to be claimed; none while there is nothing
