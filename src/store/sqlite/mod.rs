@@ -121,7 +121,7 @@ fn start(
     lock: Option<File>,
 ) -> Result<Sqlite, StoreError> {
     let real_path: PathBuf = open::real_path(path);
-    let mut watch = Watch::new(&real_path, open::beside(&real_path, "-wal"));
+    let mut watch = Watch::new(&real_path, keys.is_some());
     watch.look(&connection)?;
     let is_alone = lock.is_some();
     let tables = Tables {

@@ -14,10 +14,12 @@ use rusqlite::Connection;
 use super::open;
 use crate::store::StoreError;
 
-/// The database file and its log, as last seen.
+/// The files, as last seen.
 pub(super) struct Watch {
     database: Watched,
     log: Watched,
+    /// The log's index, and the keys.
+    others: Vec<Watched>,
     /// It was told already.
     told: bool,
 }
@@ -36,12 +38,19 @@ struct Seen {
 }
 
 impl Watch {
-    /// Watches the files as they are found at the first look.
-    pub(super) fn new(database: &Path, log: PathBuf) -> Self {
-        let watched = |path| Watched { path, seen: None };
+    /// Watches the files as they are found at the first look. Whoever opens the
+    /// database while the log's index is missing makes another one, and the two
+    /// would write over each other. The keys are the relay's alone.
+    pub(super) fn new(database: &Path, with_keys: bool) -> Self {
+        let watched = |suffix| Watched {
+            path: open::beside(database, suffix),
+            seen: None,
+        };
+        let others = ["-shm"].into_iter().chain(with_keys.then_some("-keys"));
         Self {
-            database: watched(database.to_owned()),
-            log: watched(log),
+            database: watched(""),
+            log: watched("-wal"),
+            others: others.map(watched).collect(),
             told: false,
         }
     }
@@ -49,25 +58,12 @@ impl Watch {
     /// # Errors
     /// [`StoreError::Gone`] for as long as a file is not what it was.
     pub(super) fn look(&mut self, connection: &Connection) -> Result<(), StoreError> {
-        let database = match self.database.look() {
-            // Somebody's `VACUUM` makes it shorter, and says so in its header.
-            Err(Change::Shorter) if open::is_whole(&self.database.path) => {
-                self.database.look_anew()
-            }
-            looked => looked,
-        };
-        let found = database.and_then(|()| match self.log.look() {
-            Err(Change::Shorter) if holds_its_frames(&self.log.path, connection) => {
-                self.log.look_anew()
-            }
-            looked => looked,
-        });
-        let Err(change) = found else {
+        let Err((path, change)) = self.look_at_all(connection) else {
             self.told = false;
             return Ok(());
         };
         let error = StoreError::Gone {
-            path: self.database.path.clone(),
+            path,
             what: change.as_str(),
         };
         if !self.told {
@@ -75,6 +71,15 @@ impl Watch {
             self.told = true;
         }
         Err(error)
+    }
+
+    fn look_at_all(&mut self, connection: &Connection) -> Result<(), (PathBuf, Change)> {
+        // Somebody's `VACUUM` makes it shorter, and says so in its header.
+        self.database.look_unless(open::is_whole)?;
+        self.log
+            .look_unless(|log| holds_its_frames(log, connection))?;
+        let mut others = self.others.iter_mut();
+        others.try_for_each(|other| other.look_unless(|_| false))
     }
 
     /// Whether it was gone at the last look.
@@ -107,10 +112,17 @@ impl Watched {
         Ok(())
     }
 
-    /// As at the first look.
-    fn look_anew(&mut self) -> Result<(), Change> {
-        self.seen = None;
-        self.look()
+    /// Looks; a file that became shorter is all the same what it was if it is
+    /// `whole`.
+    fn look_unless(&mut self, whole: impl Fn(&Path) -> bool) -> Result<(), (PathBuf, Change)> {
+        let looked = match self.look() {
+            Err(Change::Shorter) if whole(&self.path) => {
+                self.seen = None;
+                self.look()
+            }
+            looked => looked,
+        };
+        looked.map_err(|change| (self.path.clone(), change))
     }
 }
 

@@ -32,7 +32,7 @@ async fn assert_gone(store: &Sqlite) {
 
 #[tokio::test]
 async fn a_deleted_file_is_noticed() {
-    for suffix in ["", "-wal"] {
+    for suffix in ["", "-wal", "-shm", "-keys"] {
         let (folder, store) = opened().await;
         fs::remove_file(folder.file(suffix)).unwrap();
         assert_gone(&store).await;
@@ -42,7 +42,7 @@ async fn a_deleted_file_is_noticed() {
 
 #[tokio::test]
 async fn a_replaced_file_is_noticed_and_not_touched() {
-    for suffix in ["", "-wal"] {
+    for suffix in ["", "-wal", "-shm", "-keys"] {
         let (folder, store) = opened().await;
         let copy = fs::read(folder.file(suffix)).unwrap();
         fs::remove_file(folder.file(suffix)).unwrap();
@@ -55,7 +55,13 @@ async fn a_replaced_file_is_noticed_and_not_touched() {
 
 #[tokio::test]
 async fn a_file_cut_short_is_noticed() {
-    for (suffix, length) in [("", 4096), ("", 0), ("-wal", 5000), ("-wal", 0)] {
+    for (suffix, length) in [
+        ("", 4096),
+        ("", 0),
+        ("-wal", 5000),
+        ("-wal", 0),
+        ("-keys", 9),
+    ] {
         let (folder, store) = opened().await;
         let file = fs::File::options()
             .write(true)
@@ -100,7 +106,7 @@ async fn a_log_that_a_checkpoint_emptied_is_not_gone() {
 async fn a_log_that_was_emptied_and_written_to_between_two_looks_is_not_gone() {
     let (folder, store) = opened().await;
     let ours = Connection::open(folder.path()).unwrap();
-    let mut watch = Watch::new(&folder.path(), folder.file("-wal"));
+    let mut watch = Watch::new(&folder.path(), true);
     watch.look(&ours).unwrap();
     let before = fs::metadata(folder.file("-wal")).unwrap().len();
     folder.sql("PRAGMA wal_checkpoint(TRUNCATE)");
