@@ -56,6 +56,7 @@ cases! {
     an_event_during_a_look_wins,
     a_dead_turns_messages_wait_again,
     a_dead_turn_that_may_have_answered_goes_on_itself,
+    a_retry_by_a_clock_ahead_or_behind_is_due_at_once,
     a_dead_turn_is_not_reopened_beside_another,
     a_dead_letter_is_dropped_once,
     an_unusable_event_is_a_dead_letter,
@@ -672,7 +673,7 @@ async fn a_dead_turns_messages_wait_again(bench: &mut Bench) {
     assert!(again.id > turn.id);
     assert_eq!(
         (again.retried, again.deadline_at),
-        (false, at(50 + DEADLINE))
+        (false, at(51 + DEADLINE))
     );
     assert_eq!(again.messages[0].item_id, item("i1"));
 }
@@ -702,6 +703,33 @@ async fn a_dead_turn_that_may_have_answered_goes_on_itself(bench: &mut Bench) {
         (again.state.as_deref(), again.words, again.end),
         (Some("last"), None, None)
     );
+}
+
+async fn a_retry_by_a_clock_ahead_or_behind_is_due_at_once(bench: &mut Bench) {
+    for (number, their_second) in [(1, 9_000), (2, 1_000)] {
+        for may_have_answered in [false, true] {
+            let name = format!("{number}-{may_have_answered}");
+            let store = bench.store();
+            store
+                .record(message(&name, &name, &name, 5_000))
+                .await
+                .unwrap();
+            let turn = bench.claim_one(1, 5_001).await;
+            let store = bench.store();
+            let dead = save(&turn, 1, 5_002, vec![], dead(may_have_answered));
+            store.save(dead).await.unwrap();
+            let letters = store.dead_letters().await.unwrap();
+            let retry = retry(letters[0].id, their_second);
+            assert!(store.retry_dead_letter(retry).await.unwrap());
+            let again = bench.claim_one(1, 5_003).await;
+            if !may_have_answered {
+                assert_eq!(again.deadline_at, at(5_003 + DEADLINE), "{name}");
+            }
+            assert!(again.received_at <= at(5_003), "{name}");
+            let ended = save(&again, 1, 5_004, vec![], ended(Outcome::Replied));
+            bench.store().save(ended).await.unwrap();
+        }
+    }
 }
 
 async fn a_dead_turn_is_not_reopened_beside_another(bench: &mut Bench) {
@@ -853,7 +881,7 @@ async fn a_purge_keeps_what_is_needed(bench: &mut Bench) {
     let request = retry(letter.id, 1_001);
     assert!(store.retry_dead_letter(request).await.unwrap());
     let claimed = store.claim(claim(1, 1_002, 10)).await.unwrap();
-    let [(waited, _), (again, standing)] = &claimed.turns[..] else {
+    let [(again, standing), (waited, _)] = &claimed.turns[..] else {
         panic!()
     };
     assert_eq!(waited.messages[0].item_id, item("i2"));

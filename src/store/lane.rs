@@ -51,7 +51,7 @@ impl Arrival {
         Self {
             heard,
             received_at,
-            deadline_at: later(received_at, FAR_AHEAD),
+            deadline_at: untold_deadline(received_at),
         }
     }
 
@@ -59,6 +59,11 @@ impl Arrival {
     pub const fn stands_for_messages(self) -> bool {
         self.heard == 0
     }
+}
+
+/// A deadline that nobody told: whoever claims it gives it the usual time.
+pub(super) fn untold_deadline(received_at: Timestamp) -> Timestamp {
+    later(received_at, FAR_AHEAD)
 }
 
 /// A turn that has not ended.
@@ -114,7 +119,8 @@ impl Lane {
     pub fn due_at(&self, before: Option<Timestamp>, now: Timestamp) -> Option<Timestamp> {
         if self.turns.is_empty() {
             // Another clock may have told since when.
-            return self.waiting_since().map(|since| since.min(now));
+            let since = self.waiting_since()?.min(now);
+            return before.into_iter().chain([since]).min();
         }
         let put_off = self.turns.iter().filter_map(|turn| match turn.run {
             Run::Until(until) => Some(until),

@@ -441,8 +441,6 @@ pub struct RetryRequest {
     pub id: DeadLetterId,
     /// The present moment.
     pub now: Moment,
-    /// How long the messages then have.
-    pub answer_deadline: Duration,
 }
 
 /// The store could not do it.

@@ -181,7 +181,6 @@ pub(in crate::store) fn retry(id: DeadLetterId, second: u64) -> RetryRequest {
     RetryRequest {
         id,
         now: moment(second),
-        answer_deadline: Duration::from_secs(DEADLINE),
     }
 }
 
