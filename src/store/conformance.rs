@@ -48,6 +48,7 @@ cases! {
     a_merge_keeps_a_running_turn_first,
     no_third_turn_begins_beside_two_that_a_merge_joined,
     merges_are_followed_in_whatever_order_they_are_told,
+    any_number_of_merges_one_after_the_other_is_followed,
     a_turn_learns_of_a_merge,
     a_conversation_that_comes_to_the_bot_begins_a_turn,
     nothing_is_kept_of_a_forgotten_turn,
@@ -455,6 +456,24 @@ async fn merges_are_followed_in_whatever_order_they_are_told(bench: &mut Bench) 
         id("c"),
         "and a merge back changes nothing"
     );
+}
+
+async fn any_number_of_merges_one_after_the_other_is_followed(bench: &mut Bench) {
+    let store = bench.store();
+    let name = |number: u64| format!("c{number}");
+    for number in 0..40 {
+        let merge = merge(
+            &format!("e{number}"),
+            &name(number),
+            &name(number + 1),
+            number,
+        );
+        store.record(merge).await.unwrap();
+    }
+    store.record(message("e", "c0", "i1", 50)).await.unwrap();
+    store.record(message("f", "c40", "i2", 51)).await.unwrap();
+    let turn = bench.claim_one(1, 52).await;
+    assert_eq!((turn.conversation_id, turn.messages.len()), (id("c40"), 2));
 }
 
 async fn a_turn_learns_of_a_merge(bench: &mut Bench) {

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::rows;
 use crate::conversation::{Facts, Known};
 use crate::id::{AccountName, EventId, ItemId, TurnId};
-use crate::store::picture::{Conversation, Key, MOST_MERGES, Needs, Picture};
+use crate::store::picture::{Conversation, Key, Needs, Picture};
 use crate::store::seal::Keys;
 use crate::store::{Arrival, ClaimRequest, DeadLetterId, Lane, LaneTurn, Run, StoreError};
 
@@ -94,10 +94,7 @@ impl Loader<'_> {
     /// A conversation and those that it was merged into.
     fn conversation(&self, key: &Key, picture: &mut Picture) -> Result<(), StoreError> {
         let mut key = key.clone();
-        for _ in 0..=MOST_MERGES {
-            if picture.conversations.contains_key(&key) {
-                break;
-            }
+        while !picture.conversations.contains_key(&key) {
             let conversation = match rows::conversation(self.connection, &key)? {
                 None => break,
                 Some(Ok(conversation)) => conversation,
