@@ -56,6 +56,7 @@ cases! {
     what_is_known_is_kept,
     an_event_during_a_look_wins,
     a_dead_turns_messages_wait_again,
+    what_was_settled_since_does_not_wait_again,
     a_dead_turn_that_may_have_answered_goes_on_itself,
     a_retry_by_a_clock_ahead_or_behind_is_due_at_once,
     a_dead_turn_is_not_reopened_beside_another,
@@ -695,6 +696,47 @@ async fn a_dead_turns_messages_wait_again(bench: &mut Bench) {
         (false, at(51 + DEADLINE))
     );
     assert_eq!(again.messages[0].item_id, item("i1"));
+}
+
+async fn what_was_settled_since_does_not_wait_again(bench: &mut Bench) {
+    let store = bench.store();
+    for (event, item_id) in [("e1", "i1"), ("e2", "i2")] {
+        store.record(message(event, "c", item_id, 0)).await.unwrap();
+    }
+    let turn = bench.claim_one(1, 1).await;
+    let store = bench.store();
+    store
+        .save(save(&turn, 1, 2, vec![], dead(false)))
+        .await
+        .unwrap();
+    let settle = async |event, items: &[&str], second| {
+        store
+            .record(message(event, "c", event, second))
+            .await
+            .unwrap();
+        let later = bench.claim_one(1, second).await;
+        let items = items.iter().map(|id| item(id)).collect();
+        let learnt = vec![Learnt::Settled(items)];
+        let replied = save(&later, 1, second, learnt, ended(Outcome::Replied));
+        store.save(replied).await.unwrap();
+    };
+    settle("e3", &["i1"], 3).await;
+    let letter = store.dead_letters().await.unwrap().remove(0);
+    assert!(store.retry_dead_letter(retry(letter.id, 4)).await.unwrap());
+    let again = bench.claim_one(1, 5).await;
+    assert_eq!(
+        (again.messages.len(), &again.messages[0].item_id),
+        (1, &item("i2"))
+    );
+    store
+        .save(save(&again, 1, 6, vec![], dead(false)))
+        .await
+        .unwrap();
+    settle("e4", &["i2"], 7).await;
+    let letter = store.dead_letters().await.unwrap().remove(0);
+    assert!(store.retry_dead_letter(retry(letter.id, 8)).await.unwrap());
+    assert_eq!(store.dead_letters().await.unwrap(), []);
+    assert!(store.claim(claim(1, 9, 10)).await.unwrap().turns.is_empty());
 }
 
 async fn a_dead_turn_that_may_have_answered_goes_on_itself(bench: &mut Bench) {
