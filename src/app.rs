@@ -16,7 +16,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::{self, Limits, State, admin_router, public_router};
 use crate::relay::{Relay, Stopping};
-use crate::store::{Operations, Store, StoreError};
+use crate::store::{Operations, Store};
 use crate::telemetry::Metrics;
 
 /// An operator, a scraper and a proxy.
@@ -60,7 +60,7 @@ impl Listeners {
 /// and the rest go. Everything unfinished waits in the store.
 ///
 /// # Errors
-/// Fails if the accounts can't be wired or the store can't be read.
+/// Fails if the accounts can't be wired.
 pub async fn serve<S: Store + Operations + 'static>(
     config: &Config,
     listeners: Listeners,
@@ -78,7 +78,7 @@ pub async fn serve<S: Store + Operations + 'static>(
         admin_listen = %listeners.admin.local_addr()?,
         "serving"
     );
-    tell_of_forgotten_accounts(&state).await?;
+    tell_of_forgotten_accounts(&state).await;
     let mut servers = JoinSet::new();
     let close = &stopping.claim_no_more;
     let most = config.max_connections.min(most_connections());
@@ -111,14 +111,18 @@ pub async fn serve<S: Store + Operations + 'static>(
 
 /// Accounts that have something in the store but are not configured, as after a
 /// renaming: nobody works on what they left.
-async fn tell_of_forgotten_accounts(state: &State) -> Result<(), StoreError> {
-    for left in state.operations.backlog(state.clock.now().at).await? {
+async fn tell_of_forgotten_accounts(state: &State) {
+    let backlog = state.operations.backlog(state.clock.now().at).await;
+    let backlog = backlog.unwrap_or_else(|error| {
+        tracing::error!(%error, "whether the store holds work of other accounts could not be read");
+        Vec::new()
+    });
+    for left in backlog {
         let account = &left.account;
         if !state.relay.accounts().any(|name| name == account) {
             tracing::error!(%account, "the store holds work of an account that is not configured; configure it under this name");
         }
     }
-    Ok(())
 }
 
 /// The one place that builds clients, registry and metrics.

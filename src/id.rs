@@ -110,6 +110,18 @@ pub struct EventId(pub String);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ThreadId(pub String);
 
+impl ThreadId {
+    /// The longest that is believed, in bytes: it is kept, and sent back with each
+    /// question.
+    const LONGEST: usize = 1024;
+
+    /// What somebody else calls a thread's id; none if it is blank or too long.
+    pub fn believed(text: &str) -> Option<Self> {
+        let plausible = text.len() <= Self::LONGEST && !text.trim().is_empty();
+        plausible.then(|| Self(text.to_owned()))
+    }
+}
+
 /// A turn in the store, in the order in which turns began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct TurnId(pub i64);

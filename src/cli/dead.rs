@@ -43,8 +43,7 @@ pub(super) async fn run(command: DeadCommand) -> anyhow::Result<ExitCode> {
     match command {
         DeadCommand::List { file } => list(&open(&file.load()?).await?).await,
         DeadCommand::Retry { file, ids } => {
-            let config = file.load()?;
-            let store = open(&config).await?;
+            let store = open(&file.load()?).await?;
             settle(
                 &ids,
                 "waits again",
@@ -53,7 +52,6 @@ pub(super) async fn run(command: DeadCommand) -> anyhow::Result<ExitCode> {
                     let request = RetryRequest {
                         id,
                         now: SystemClock::begin().now(),
-                        answer_deadline: longest_deadline(&config),
                     };
                     store.retry_dead_letter(request).await
                 },
@@ -72,14 +70,6 @@ pub(super) async fn run(command: DeadCommand) -> anyhow::Result<ExitCode> {
 
 async fn open(config: &Config) -> anyhow::Result<Sqlite> {
     Ok(Sqlite::open_beside(&config.store).await?)
-}
-
-fn longest_deadline(config: &Config) -> std::time::Duration {
-    let deadlines = config
-        .accounts
-        .iter()
-        .map(|account| account.policy.answer_deadline);
-    deadlines.max().unwrap_or_default()
 }
 
 #[expect(clippy::print_stdout, reason = "the command's output")]

@@ -63,14 +63,9 @@ impl Answer {
     }
 }
 
-/// The longest thread id that is believed, in bytes: it is kept, and sent back
-/// with each question.
-const LONGEST_THREAD_ID: usize = 1024;
-
 fn thread_id(value: &Value) -> Option<ThreadId> {
     match value {
-        Value::String(text) if text.len() > LONGEST_THREAD_ID || text.trim().is_empty() => None,
-        Value::String(text) => Some(ThreadId(text.clone())),
+        Value::String(text) => ThreadId::believed(text),
         Value::Number(number) => Some(ThreadId(number.to_string())),
         _ => None,
     }

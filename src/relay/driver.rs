@@ -51,6 +51,7 @@ impl Driver {
         let request = ClaimRequest {
             account: self.account.name.clone(),
             runner: self.shared.runner,
+            running: self.shared.running.ids(),
             limit,
             now,
             answer_deadline: self.account.policy.answer_deadline,
@@ -87,9 +88,11 @@ impl Driver {
         );
         let (shared, account) = (self.shared.clone(), self.account.clone());
         let let_go = self.let_go.clone();
+        // Before the next claim, not only once the task is at its turn.
+        let running = shared.running.enter(&stored);
         let work = async move {
             run_to_end(shared, &account, stored, standing, let_go).await;
-            drop(permit);
+            drop((permit, running));
             account.wake.notify_one();
         };
         self.turns.spawn(work.instrument(span));
@@ -104,7 +107,6 @@ async fn run_to_end(
     standing: Standing,
     let_go: CancellationToken,
 ) {
-    let _running = shared.running.enter(&stored);
     tracing::debug!(messages = stored.messages.len(), "the turn runs");
     let unfinished = Unfinished::of(&shared, account, &stored);
     let run = match Turn::restore(stored) {

@@ -1,6 +1,8 @@
-//! The turns that run in this process, to be named when a stop cuts them short.
-//! The store decides which turns run; this only remembers.
+//! The turns that run in this process: to be named when a stop cuts them short,
+//! and so that none is claimed a second time while it is in hand. The store
+//! decides which turns run; this only remembers.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use dashmap::DashMap;
@@ -27,6 +29,11 @@ impl Running {
             running: self.clone(),
             turn: turn.id,
         }
+    }
+
+    /// Their ids.
+    pub(super) fn ids(&self) -> HashSet<TurnId> {
+        self.0.iter().map(|entry| *entry.key()).collect()
     }
 
     /// Account, conversation and id of each.

@@ -40,12 +40,15 @@ cases! {
     accounts_are_apart,
     a_lane_runs_one_turn_at_a_time,
     a_turn_put_off_goes_on_when_it_said,
+    a_turn_put_off_that_is_in_hand_still_is_not_claimed,
     the_next_messages_deadline_wakes_a_turn_put_off,
+    deadlines_that_a_clock_ahead_told_are_believed_no_further,
     progress_is_there_after_a_restart,
     a_merge_joins_what_waits,
     a_merge_keeps_a_running_turn_first,
     no_third_turn_begins_beside_two_that_a_merge_joined,
     merges_are_followed_in_whatever_order_they_are_told,
+    any_number_of_merges_one_after_the_other_is_followed,
     a_turn_learns_of_a_merge,
     a_conversation_that_comes_to_the_bot_begins_a_turn,
     nothing_is_kept_of_a_forgotten_turn,
@@ -53,7 +56,9 @@ cases! {
     what_is_known_is_kept,
     an_event_during_a_look_wins,
     a_dead_turns_messages_wait_again,
+    what_was_settled_since_does_not_wait_again,
     a_dead_turn_that_may_have_answered_goes_on_itself,
+    a_retry_by_a_clock_ahead_or_behind_is_due_at_once,
     a_dead_turn_is_not_reopened_beside_another,
     a_dead_letter_is_dropped_once,
     an_unusable_event_is_a_dead_letter,
@@ -254,6 +259,25 @@ async fn a_turn_put_off_goes_on_when_it_said(bench: &mut Bench) {
     );
 }
 
+async fn a_turn_put_off_that_is_in_hand_still_is_not_claimed(bench: &mut Bench) {
+    let store = bench.store();
+    store.record(message("e1", "c", "i1", 0)).await.unwrap();
+    let turn = bench.claim_one(1, 1).await;
+    let store = bench.store();
+    let put_off = Progress::PutOff {
+        state: None,
+        until: at(3),
+    };
+    store
+        .save(save(&turn, 1, 2, vec![], put_off))
+        .await
+        .unwrap();
+    let mut request = claim(1, 4, 10);
+    request.running.insert(turn.id);
+    assert_eq!(store.claim(request).await.unwrap().turns.len(), 0);
+    assert_eq!(bench.claim_one(1, 5).await.id, turn.id);
+}
+
 async fn the_next_messages_deadline_wakes_a_turn_put_off(bench: &mut Bench) {
     bench
         .store()
@@ -281,6 +305,39 @@ async fn the_next_messages_deadline_wakes_a_turn_put_off(bench: &mut Bench) {
     let (again, standing) = claimed.turns.pop().unwrap();
     assert_eq!(again.id, turn.id);
     assert_eq!(standing.next_deadline_at, Some(at(deadline)));
+}
+
+async fn deadlines_that_a_clock_ahead_told_are_believed_no_further(bench: &mut Bench) {
+    let hour = 3_600;
+    let store = bench.store();
+    store.record(message("e1", "c", "i1", hour)).await.unwrap();
+    let stuck = bench.claim_one(1, hour).await;
+    let store = bench.store();
+    store.record(message("e2", "c", "i2", hour)).await.unwrap();
+    let given = Change::Holder(id("c"), Some(the_bots()));
+    store.record(delivery("e3", hour, given)).await.unwrap();
+    let put_off = Progress::PutOff {
+        state: None,
+        until: at(1),
+    };
+    let put_off = save(&stuck, 1, hour, vec![], put_off);
+    store.save(put_off).await.unwrap();
+    let claimed = store.claim(claim(2, 5, 10)).await.unwrap();
+    let (turn, standing) = &claimed.turns[0];
+    assert_eq!(turn.deadline_at, at(5 + DEADLINE));
+    assert_eq!(standing.next_deadline_at, Some(at(5 + DEADLINE)));
+    let skipped = ended(Outcome::Skipped(SkipReason::NotCustomer));
+    bench
+        .store()
+        .save(save(turn, 2, 60, vec![], skipped))
+        .await
+        .unwrap();
+    let next = bench.claim_one(2, 61).await;
+    assert_eq!(
+        (next.received_at, next.deadline_at),
+        (at(5), at(5 + DEADLINE))
+    );
+    assert_eq!(next.messages[0].deadline_at, at(5 + DEADLINE));
 }
 
 async fn progress_is_there_after_a_restart(bench: &mut Bench) {
@@ -400,6 +457,24 @@ async fn merges_are_followed_in_whatever_order_they_are_told(bench: &mut Bench) 
         id("c"),
         "and a merge back changes nothing"
     );
+}
+
+async fn any_number_of_merges_one_after_the_other_is_followed(bench: &mut Bench) {
+    let store = bench.store();
+    let name = |number: u64| format!("c{number}");
+    for number in 0..40 {
+        let merge = merge(
+            &format!("e{number}"),
+            &name(number),
+            &name(number + 1),
+            number,
+        );
+        store.record(merge).await.unwrap();
+    }
+    store.record(message("e", "c0", "i1", 50)).await.unwrap();
+    store.record(message("f", "c40", "i2", 51)).await.unwrap();
+    let turn = bench.claim_one(1, 52).await;
+    assert_eq!((turn.conversation_id, turn.messages.len()), (id("c40"), 2));
 }
 
 async fn a_turn_learns_of_a_merge(bench: &mut Bench) {
@@ -619,9 +694,50 @@ async fn a_dead_turns_messages_wait_again(bench: &mut Bench) {
     assert!(again.id > turn.id);
     assert_eq!(
         (again.retried, again.deadline_at),
-        (false, at(50 + DEADLINE))
+        (false, at(51 + DEADLINE))
     );
     assert_eq!(again.messages[0].item_id, item("i1"));
+}
+
+async fn what_was_settled_since_does_not_wait_again(bench: &mut Bench) {
+    let store = bench.store();
+    for (event, item_id) in [("e1", "i1"), ("e2", "i2")] {
+        store.record(message(event, "c", item_id, 0)).await.unwrap();
+    }
+    let turn = bench.claim_one(1, 1).await;
+    let store = bench.store();
+    store
+        .save(save(&turn, 1, 2, vec![], dead(false)))
+        .await
+        .unwrap();
+    let settle = async |event, items: &[&str], second| {
+        store
+            .record(message(event, "c", event, second))
+            .await
+            .unwrap();
+        let later = bench.claim_one(1, second).await;
+        let items = items.iter().map(|id| item(id)).collect();
+        let learnt = vec![Learnt::Settled(items)];
+        let replied = save(&later, 1, second, learnt, ended(Outcome::Replied));
+        store.save(replied).await.unwrap();
+    };
+    settle("e3", &["i1"], 3).await;
+    let letter = store.dead_letters().await.unwrap().remove(0);
+    assert!(store.retry_dead_letter(retry(letter.id, 4)).await.unwrap());
+    let again = bench.claim_one(1, 5).await;
+    assert_eq!(
+        (again.messages.len(), &again.messages[0].item_id),
+        (1, &item("i2"))
+    );
+    store
+        .save(save(&again, 1, 6, vec![], dead(false)))
+        .await
+        .unwrap();
+    settle("e4", &["i2"], 7).await;
+    let letter = store.dead_letters().await.unwrap().remove(0);
+    assert!(store.retry_dead_letter(retry(letter.id, 8)).await.unwrap());
+    assert_eq!(store.dead_letters().await.unwrap(), []);
+    assert!(store.claim(claim(1, 9, 10)).await.unwrap().turns.is_empty());
 }
 
 async fn a_dead_turn_that_may_have_answered_goes_on_itself(bench: &mut Bench) {
@@ -649,6 +765,33 @@ async fn a_dead_turn_that_may_have_answered_goes_on_itself(bench: &mut Bench) {
         (again.state.as_deref(), again.words, again.end),
         (Some("last"), None, None)
     );
+}
+
+async fn a_retry_by_a_clock_ahead_or_behind_is_due_at_once(bench: &mut Bench) {
+    for (number, their_second) in [(1, 9_000), (2, 1_000)] {
+        for may_have_answered in [false, true] {
+            let name = format!("{number}-{may_have_answered}");
+            let store = bench.store();
+            store
+                .record(message(&name, &name, &name, 5_000))
+                .await
+                .unwrap();
+            let turn = bench.claim_one(1, 5_001).await;
+            let store = bench.store();
+            let dead = save(&turn, 1, 5_002, vec![], dead(may_have_answered));
+            store.save(dead).await.unwrap();
+            let letters = store.dead_letters().await.unwrap();
+            let retry = retry(letters[0].id, their_second);
+            assert!(store.retry_dead_letter(retry).await.unwrap());
+            let again = bench.claim_one(1, 5_003).await;
+            if !may_have_answered {
+                assert_eq!(again.deadline_at, at(5_003 + DEADLINE), "{name}");
+            }
+            assert!(again.received_at <= at(5_003), "{name}");
+            let ended = save(&again, 1, 5_004, vec![], ended(Outcome::Replied));
+            bench.store().save(ended).await.unwrap();
+        }
+    }
 }
 
 async fn a_dead_turn_is_not_reopened_beside_another(bench: &mut Bench) {
@@ -800,7 +943,7 @@ async fn a_purge_keeps_what_is_needed(bench: &mut Bench) {
     let request = retry(letter.id, 1_001);
     assert!(store.retry_dead_letter(request).await.unwrap());
     let claimed = store.claim(claim(1, 1_002, 10)).await.unwrap();
-    let [(waited, _), (again, standing)] = &claimed.turns[..] else {
+    let [(again, standing), (waited, _)] = &claimed.turns[..] else {
         panic!()
     };
     assert_eq!(waited.messages[0].item_id, item("i2"));

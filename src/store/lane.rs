@@ -9,8 +9,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::types::{Message, Runner};
-use crate::clock::later;
+use super::types::{ClaimRequest, Message, Runner};
+use crate::clock::{clamped, later};
 use crate::id::TurnId;
 
 /// The most messages that wait apart. Of more than that, the newest stand for
@@ -51,7 +51,7 @@ impl Arrival {
         Self {
             heard,
             received_at,
-            deadline_at: later(received_at, FAR_AHEAD),
+            deadline_at: untold_deadline(received_at),
         }
     }
 
@@ -59,6 +59,11 @@ impl Arrival {
     pub const fn stands_for_messages(self) -> bool {
         self.heard == 0
     }
+}
+
+/// A deadline that nobody told: whoever claims it gives it the usual time.
+pub(super) fn untold_deadline(received_at: Timestamp) -> Timestamp {
+    later(received_at, FAR_AHEAD)
 }
 
 /// A turn that has not ended.
@@ -91,6 +96,22 @@ impl Lane {
         self.waiting.push(message);
     }
 
+    /// Brings what another clock told down to what this one can believe: nothing
+    /// came later than now, and no deadline is further away than the usual one.
+    pub fn believe(&mut self, now: Timestamp, answer_deadline: Duration) {
+        for message in &mut self.waiting {
+            message.received_at = message.received_at.min(now);
+            message.deadline_at = clamped(message.deadline_at, now, answer_deadline);
+        }
+        if let Some(arrival) = &mut self.arrival {
+            arrival.received_at = arrival.received_at.min(now);
+            arrival.deadline_at = clamped(arrival.deadline_at, now, answer_deadline);
+        }
+        for turn in &mut self.turns {
+            turn.received_at = turn.received_at.min(now);
+        }
+    }
+
     /// When the lane's next turn is to be claimed; none while there is nothing
     /// to do, or all that there is runs. A turn that was put off goes on at the
     /// deadline of the next message at the latest. `before` is when it was due
@@ -98,7 +119,8 @@ impl Lane {
     pub fn due_at(&self, before: Option<Timestamp>, now: Timestamp) -> Option<Timestamp> {
         if self.turns.is_empty() {
             // Another clock may have told since when.
-            return self.waiting_since().map(|since| since.min(now));
+            let since = self.waiting_since()?.min(now);
+            return before.into_iter().chain([since]).min();
         }
         let put_off = self.turns.iter().filter_map(|turn| match turn.run {
             Run::Until(until) => Some(until),
@@ -127,10 +149,13 @@ impl Lane {
         self.waiting.iter().map(|message| message.deadline_at).min()
     }
 
-    /// The turns that `runner` may take up now: those that were put off, and
-    /// those that an earlier start left running.
-    pub fn claimable(&self, runner: Runner) -> Vec<TurnId> {
-        let free = |turn: &&LaneTurn| turn.run != Run::By(runner);
+    /// The turns that may be taken up now: those that were put off, and those
+    /// that an earlier start left running. But a turn whose progress was stored
+    /// while its runner heard of a failure is in that runner's hands still.
+    pub fn claimable(&self, request: &ClaimRequest) -> Vec<TurnId> {
+        let free = |turn: &&LaneTurn| {
+            turn.run != Run::By(request.runner) && !request.running.contains(&turn.id)
+        };
         self.turns.iter().filter(free).map(|turn| turn.id).collect()
     }
 

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::apply::apply;
 use super::lane::Lane;
-use super::picture::{Changes, Conversation, Key, MOST_MERGES, Needs, Picture, TurnChange};
+use super::picture::{Changes, Conversation, Key, Needs, Picture, TurnChange};
 use super::types::{
     Answer, Backlog, ClaimRequest, Claimed, Command, DeadLetter, DeadLetterId, Delivery, Recorded,
     RetryRequest, Save, Standing, StoreError, StoredTurn,
@@ -137,7 +137,7 @@ impl Tables {
 
     fn load_conversation(&self, key: &Key, picture: &mut Picture) {
         let mut key = key.clone();
-        for _ in 0..=MOST_MERGES {
+        while !picture.conversations.contains_key(&key) {
             let Some(row) = self.conversations.get(&key) else {
                 return;
             };
@@ -162,7 +162,7 @@ impl Tables {
             }
             let key = (request.account.clone(), conversation_id.clone());
             self.load_conversation(&key, picture);
-            for turn_id in picture.conversation(&key).lane.claimable(request.runner) {
+            for turn_id in picture.conversation(&key).lane.claimable(request) {
                 self.load_turn(turn_id, picture);
             }
             picture.due.push(key);

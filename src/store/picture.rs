@@ -197,8 +197,8 @@ impl Picture {
     /// The conversation that a merge has left in the place of this one.
     pub fn survivor(&self, key: &Key) -> Key {
         let mut at = key.clone();
-        // Bounded, in case two merges were told that contradict each other.
-        for _ in 0..MOST_MERGES {
+        // Bounded, in case the rows contradict each other.
+        for _ in 0..self.conversations.len() {
             let Some(into) = self
                 .conversations
                 .get(&at)
@@ -230,6 +230,3 @@ impl Picture {
             .insert(key.clone(), (conversation, due_at));
     }
 }
-
-/// How many merges one after the other are followed.
-pub(super) const MOST_MERGES: usize = 16;

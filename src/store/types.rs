@@ -1,5 +1,6 @@
 //! What goes into the store and comes out of it.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -180,6 +181,9 @@ pub struct ClaimRequest {
     pub account: AccountName,
     /// Who will run them.
     pub runner: Runner,
+    /// The turns that whoever asks still has in hand: none of them is claimed,
+    /// whatever is stored of them.
+    pub running: HashSet<TurnId>,
     /// At most so many.
     pub limit: usize,
     /// The present moment.
@@ -441,8 +445,6 @@ pub struct RetryRequest {
     pub id: DeadLetterId,
     /// The present moment.
     pub now: Moment,
-    /// How long the messages then have.
-    pub answer_deadline: Duration,
 }
 
 /// The store could not do it.

@@ -23,7 +23,6 @@ fn retry(relay: &TestRelay, id: DeadLetterId) -> RetryRequest {
     RetryRequest {
         id,
         now: relay.clock.now(),
-        answer_deadline: Duration::from_mins(1),
     }
 }
 

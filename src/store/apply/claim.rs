@@ -19,6 +19,9 @@ pub(super) fn claim(request: &ClaimRequest, picture: &mut Picture) -> Claimed {
     for key in std::mem::take(&mut picture.due) {
         let mut conversation = picture.conversation(&key);
         conversation.due_at = None;
+        conversation
+            .lane
+            .believe(request.now.at, request.answer_deadline);
         let turns = if conversation.lane.turns.is_empty() {
             begin(request, &key, &mut conversation, picture)
                 .into_iter()
@@ -62,8 +65,8 @@ fn begin(
         id,
         account: key.0.clone(),
         conversation_id: key.1.clone(),
-        received_at: received_at.min(now),
-        deadline_at: clamped(deadline_at.unwrap_or(now), now, request.answer_deadline),
+        received_at,
+        deadline_at: deadline_at.unwrap_or(now),
         messages,
         began,
         state: None,
@@ -88,7 +91,7 @@ fn go_on(
     picture: &mut Picture,
 ) -> Vec<StoredTurn> {
     let mut turns = Vec::new();
-    for id in conversation.lane.claimable(request.runner) {
+    for id in conversation.lane.claimable(request) {
         match picture.turns.remove(&id) {
             Some(Ok(mut turn)) => {
                 conversation.lane.set_run(id, Run::By(request.runner));

@@ -1,12 +1,15 @@
 //! Dead letters: a person lets one wait again, or forgets it.
 
-use crate::clock::later;
-use crate::store::lane::{LaneTurn, Run};
+use jiff::Timestamp;
+
+use crate::store::lane::{LaneTurn, Run, untold_deadline};
 use crate::store::picture::{Picture, TurnChange};
 use crate::store::types::{DeadLetterId, Message, RetryRequest};
 
-/// The messages wait again, for a new turn. But a turn that may have answered
-/// goes on itself, with the handoff: asking the bot again would answer twice.
+/// The messages wait again, for a new turn, and have the usual time from its
+/// claim on. But a turn that may have answered goes on itself, with the handoff:
+/// asking the bot again would answer twice. What the bot has answered or handed
+/// off since does not wait again.
 /// False if there is nothing to retry, or its lane is taken.
 pub(super) fn retry(request: RetryRequest, picture: &mut Picture) -> bool {
     let Some(letter) = picture.dead_letter.take() else {
@@ -35,14 +38,19 @@ pub(super) fn retry(request: RetryRequest, picture: &mut Picture) -> bool {
             .turns
             .push(TurnChange::Reopened { id: turn_id });
     } else {
-        for message in turn.messages {
+        let known = &conversation.known;
+        let mut messages = turn.messages;
+        messages.retain(|message| !known.is_settled(&message.item_id));
+        for message in messages {
             conversation.lane.wait(Message {
                 received_at: now,
-                deadline_at: later(now, request.answer_deadline),
+                deadline_at: untold_deadline(now),
                 ..message
             });
         }
     }
+    // Now, by the clock of whoever claims it, which is not the operator's.
+    conversation.due_at = Some(Timestamp::UNIX_EPOCH);
     picture.put(&key, conversation, now);
     picture.changes.settled.push(request.id);
     true

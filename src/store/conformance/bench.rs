@@ -1,5 +1,6 @@
 //! What the cases are run on, and short ways to say what they need.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -169,6 +170,7 @@ pub(in crate::store) fn claim(runner: u32, second: u64, limit: usize) -> ClaimRe
     ClaimRequest {
         account: account(),
         runner: Runner(runner),
+        running: HashSet::new(),
         limit,
         now: moment(second),
         answer_deadline: Duration::from_secs(DEADLINE),
@@ -179,7 +181,6 @@ pub(in crate::store) fn retry(id: DeadLetterId, second: u64) -> RetryRequest {
     RetryRequest {
         id,
         now: moment(second),
-        answer_deadline: Duration::from_secs(DEADLINE),
     }
 }
 

@@ -119,12 +119,13 @@ fn known(row: &Row<'_>) -> Result<Conversation, StoreError> {
         });
     }
     let thread_id: Option<String> = row.get("thread_id")?;
+    let thread_id = thread_id.and_then(|id| ThreadId::believed(&id));
     if let Some(thread_id) = thread_id {
         let last = Written {
             heard,
             happened_at: time("thread_at")?,
         };
-        known.keep_thread(ThreadId(thread_id), last);
+        known.keep_thread(thread_id, last);
     }
     Ok(conversation)
 }

@@ -8,14 +8,15 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::rows;
 use crate::conversation::{Facts, Known};
-use crate::id::{AccountName, ConversationId, EventId, ItemId, TurnId};
-use crate::store::picture::{Conversation, Key, MOST_MERGES, Needs, Picture};
+use crate::id::{AccountName, EventId, ItemId, TurnId};
+use crate::store::picture::{Conversation, Key, Needs, Picture};
 use crate::store::seal::Keys;
 use crate::store::{Arrival, ClaimRequest, DeadLetterId, Lane, LaneTurn, Run, StoreError};
 
 /// The account's lanes, the first to be claimed first.
-pub(super) const DUE: &str = "SELECT conversation_id, due_at FROM conversations
+pub(super) const DUE: &str = "SELECT conversation_id, due_at, id FROM conversations
     WHERE account = ?1 AND due_at IS NOT NULL ORDER BY due_at, conversation_id LIMIT ?2";
+const SET_ASIDE: &str = "UPDATE conversations SET due_at = NULL WHERE id = ?";
 
 /// The unfinished turns of a conversation and of those merged into it.
 pub(super) const UNFINISHED: &str = "WITH RECURSIVE gone (id) AS (
@@ -93,10 +94,7 @@ impl Loader<'_> {
     /// A conversation and those that it was merged into.
     fn conversation(&self, key: &Key, picture: &mut Picture) -> Result<(), StoreError> {
         let mut key = key.clone();
-        for _ in 0..=MOST_MERGES {
-            if picture.conversations.contains_key(&key) {
-                break;
-            }
+        while !picture.conversations.contains_key(&key) {
             let conversation = match rows::conversation(self.connection, &key)? {
                 None => break,
                 Some(Ok(conversation)) => conversation,
@@ -124,27 +122,37 @@ impl Loader<'_> {
         let most = i64::try_from(request.limit.saturating_add(1)).unwrap_or(i64::MAX);
         let mut found = statement.query(params![request.account.as_str(), most])?;
         let now = request.now.at.as_millisecond();
-        let mut due = Vec::new();
+        let (mut due, mut unreadable) = (Vec::new(), Vec::new());
         while let Some(row) = found.next()? {
             let due_at: i64 = row.get(1)?;
             if due_at > now || due.len() >= request.limit {
-                picture.next_due_at = Some(rows::time(due_at)?);
+                picture.next_due_at = rows::time(due_at).ok();
                 break;
             }
-            let text = row.get_ref(0)?;
-            let text = text.as_str().map_err(rusqlite::Error::from)?;
-            let id = ConversationId::parse(text)
-                .map_err(|error| StoreError::Unavailable(error.to_string()))?;
-            due.push((request.account.clone(), id));
+            match rows::conversation_id(row.get_ref(0)?) {
+                Some(id) => due.push((request.account.clone(), id)),
+                None => unreadable.push(row.get(2)?),
+            }
+        }
+        for row in unreadable {
+            self.set_aside(&request.account, row)?;
         }
         for key in due {
             self.conversation(&key, picture)?;
             let lane = picture.conversations.get(&key).map(|found| &found.lane);
-            for id in lane.map_or_else(Vec::new, |lane| lane.claimable(request.runner)) {
+            for id in lane.map_or_else(Vec::new, |lane| lane.claimable(request)) {
                 self.turn(id, picture)?;
             }
             picture.due.push(key);
         }
+        Ok(())
+    }
+
+    /// Nobody can be answered in a conversation whose id can't be read. It is
+    /// told of once at each start, which makes it due again.
+    fn set_aside(&self, account: &AccountName, row: i64) -> Result<(), StoreError> {
+        tracing::error!(%account, row, "the id in this row of `conversations` can't be read; it is left aside");
+        self.connection.prepare_cached(SET_ASIDE)?.execute([row])?;
         Ok(())
     }
 
@@ -197,8 +205,8 @@ impl Loader<'_> {
             known.facts = Facts::lost(began);
             let turns = i64::try_from(lane.turns.len()).unwrap_or(i64::MAX);
             let waited = since.filter(|_| turns == 0 || backlog > turns);
-            let waited = waited.map(rows::time).transpose()?;
-            lane.arrival = waited.map(|since| Arrival::without_deadline(0, since));
+            lane.arrival =
+                waited.map(|since| Arrival::without_deadline(0, time_or_long_ago(since)));
         }
         let due_at = lane.waiting_since();
         let conversation = Conversation {
@@ -207,7 +215,7 @@ impl Loader<'_> {
             merged_into,
             due_at,
         };
-        let touched_at = rows::time(touched_at)?;
+        let touched_at = time_or_long_ago(touched_at);
         rows::put_conversation(self.connection, key, &conversation, due_at, touched_at)?;
         Ok(conversation)
     }
@@ -219,7 +227,7 @@ impl Loader<'_> {
         let mut found = statement.query(params![key.0.as_str(), key.1.as_str()])?;
         let (mut turns, mut newest) = (Vec::new(), 0);
         while let Some(row) = found.next()? {
-            let received_at = rows::time(row.get(1)?).unwrap_or(Timestamp::UNIX_EPOCH);
+            let received_at = time_or_long_ago(row.get(1)?);
             turns.push(LaneTurn {
                 id: TurnId(row.get(0)?),
                 received_at,
@@ -229,4 +237,9 @@ impl Loader<'_> {
         }
         Ok((turns, newest))
     }
+}
+
+/// A time of a row that is damaged anyway: what it tells of is not held up.
+fn time_or_long_ago(stored: i64) -> Timestamp {
+    rows::time(stored).unwrap_or(Timestamp::UNIX_EPOCH)
 }

@@ -99,6 +99,7 @@ fn open_alone(path: &Path) -> Result<Sqlite, StoreError> {
             Ok(keys)
         })
         .map_err(|error| open::cannot_open(&key_path, error.to_string()))?;
+    read::tell_of_times(&connection)?;
     make_due(&connection)?;
     start(path, connection, Some(keys), Some(lock))
 }
@@ -120,7 +121,7 @@ fn start(
     lock: Option<File>,
 ) -> Result<Sqlite, StoreError> {
     let real_path: PathBuf = open::real_path(path);
-    let mut watch = Watch::new(&real_path, open::beside(&real_path, "-wal"));
+    let mut watch = Watch::new(&real_path, keys.is_some());
     watch.look(&connection)?;
     let is_alone = lock.is_some();
     let tables = Tables {

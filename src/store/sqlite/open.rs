@@ -162,6 +162,17 @@ fn check_header(path: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Whether a database file is as long as its header says.
+pub(super) fn is_whole(path: &Path) -> bool {
+    let mut header = [0; 100];
+    let read = File::open(path).and_then(|mut file| {
+        file.read_exact(&mut header)?;
+        file.metadata()
+    });
+    let pages = number_at(&header, 28).map_or(u64::MAX, u64::from);
+    read.is_ok_and(|found| found.len() >= pages.saturating_mul(page_size(&header)))
+}
+
 /// In bytes; 1 stands for 65,536, which does not fit.
 fn page_size(header: &[u8]) -> u64 {
     match header.get(16..18) {

@@ -106,13 +106,13 @@ fn events(
     let most = i64::try_from(STEP).unwrap_or(i64::MAX);
     let mut found = statement.query(params![before, most])?;
     let mut deleted = 0;
-    let mut raised: HashMap<AccountName, i64> = HashMap::new();
+    let mut raised: HashMap<AccountName, Timestamp> = HashMap::new();
     while let Some(row) = found.next()? {
         deleted += 1;
         let happened_at: Option<i64> = row.get(1)?;
-        if let Some(happened_at) = happened_at {
-            let account =
-                AccountName::new(row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?);
+        let happened_at = happened_at.and_then(|at| Timestamp::from_microsecond(at).ok());
+        if let (Some(happened_at), Ok(account)) = (happened_at, row.get_ref(0)?.as_str()) {
+            let account = AccountName::new(account);
             let until = raised.entry(account).or_insert(happened_at);
             *until = happened_at.max(*until);
         }
@@ -123,9 +123,7 @@ fn events(
                 "INSERT INTO accounts (account, forgotten_until_us) VALUES (?1, ?2)
                  ON CONFLICT DO UPDATE SET forgotten_until_us = max(forgotten_until_us, ?2)",
             )?
-            .execute(params![account.as_str(), until])?;
-        let until = Timestamp::from_microsecond(until)
-            .map_err(|error| StoreError::Unavailable(error.to_string()))?;
+            .execute(params![account.as_str(), until.as_microsecond()])?;
         let known = forgotten_until.entry(account).or_insert(until);
         *known = until.max(*known);
     }

@@ -12,8 +12,9 @@ use crate::clock::time_until;
 use crate::id::AccountName;
 use crate::store::{Backlog, DeadLetter, StoreError};
 
-/// What waits, and how many are dead, by account.
-pub(super) const BACKLOG: &str = "SELECT account, sum(turns), min(since), sum(dead) FROM (
+/// What waits, and how many are dead, by account. A row whose time is none says
+/// nothing about how long the others have waited.
+pub(super) const BACKLOG: &str = "SELECT account, sum(turns), min(since) FILTER (WHERE since BETWEEN ?1 AND ?2), sum(dead) FROM (
         SELECT account, backlog AS turns, waiting_since AS since, 0 AS dead
         FROM conversations WHERE waiting_since IS NOT NULL
         UNION ALL
@@ -69,13 +70,18 @@ impl Reader {
 /// What waits, for every account that has anything waiting or dead.
 pub(super) fn backlog(connection: &Connection, now: Timestamp) -> Result<Vec<Backlog>, StoreError> {
     let mut statement = connection.prepare_cached(BACKLOG)?;
-    let mut found = statement.query([])?;
+    let times = [Timestamp::MIN, Timestamp::MAX].map(Timestamp::as_millisecond);
+    let mut found = statement.query(times)?;
     let mut backlog = Vec::new();
     while let Some(row) = found.next()? {
         let account = row.get_ref(0)?;
-        let account = account.as_str().map_err(rusqlite::Error::from)?;
+        let Ok(account) = account.as_str() else {
+            continue;
+        };
         let since: Option<i64> = row.get(2)?;
-        let since = since.map(rows::time).transpose()?.unwrap_or(now);
+        let since = since
+            .and_then(|since| rows::time(since).ok())
+            .unwrap_or(now);
         backlog.push(Backlog {
             account: AccountName::new(account),
             turns: row.get::<_, i64>(1)?.try_into().unwrap_or_default(),
@@ -84,6 +90,25 @@ pub(super) fn backlog(connection: &Connection, now: Timestamp) -> Result<Vec<Bac
         });
     }
     Ok(backlog)
+}
+
+/// Tells of each conversation that has waited since a time that is none. It is
+/// due all the same, and its next claim stores what its value says.
+pub(super) fn tell_of_times(connection: &Connection) -> Result<(), StoreError> {
+    let mut statement = connection.prepare(
+        "SELECT id FROM conversations
+         WHERE waiting_since IS NOT NULL AND waiting_since NOT BETWEEN ? AND ?",
+    )?;
+    let times = [Timestamp::MIN, Timestamp::MAX].map(Timestamp::as_millisecond);
+    let mut found = statement.query(times)?;
+    while let Some(row) = found.next()? {
+        let row: i64 = row.get(0)?;
+        tracing::error!(
+            row,
+            "the time since which this row of `conversations` has waited can't be read"
+        );
+    }
+    Ok(())
 }
 
 /// The dead letters, oldest first.

@@ -2,7 +2,8 @@
 //!
 //! A process that holds a deleted file writes on without an error, and what it
 //! writes is gone with it. So nobody hears of success before the files were
-//! looked at: device, inode, and that they have not become shorter.
+//! looked at: device, inode, and that they are no shorter than what `SQLite` has
+//! put into them.
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -10,12 +11,15 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
+use super::open;
 use crate::store::StoreError;
 
-/// The database file and its log, as last seen.
+/// The files, as last seen.
 pub(super) struct Watch {
     database: Watched,
     log: Watched,
+    /// The log's index, and the keys.
+    others: Vec<Watched>,
     /// It was told already.
     told: bool,
 }
@@ -34,12 +38,19 @@ struct Seen {
 }
 
 impl Watch {
-    /// Watches the files as they are found at the first look.
-    pub(super) fn new(database: &Path, log: PathBuf) -> Self {
-        let watched = |path| Watched { path, seen: None };
+    /// Watches the files as they are found at the first look. Whoever opens the
+    /// database while the log's index is missing makes another one, and the two
+    /// would write over each other. The keys are the relay's alone.
+    pub(super) fn new(database: &Path, with_keys: bool) -> Self {
+        let watched = |suffix| Watched {
+            path: open::beside(database, suffix),
+            seen: None,
+        };
+        let others = ["-shm"].into_iter().chain(with_keys.then_some("-keys"));
         Self {
-            database: watched(database.to_owned()),
-            log: watched(log),
+            database: watched(""),
+            log: watched("-wal"),
+            others: others.map(watched).collect(),
             told: false,
         }
     }
@@ -47,20 +58,12 @@ impl Watch {
     /// # Errors
     /// [`StoreError::Gone`] for as long as a file is not what it was.
     pub(super) fn look(&mut self, connection: &Connection) -> Result<(), StoreError> {
-        let database = self.database.look();
-        let found = database.and_then(|()| match self.log.look() {
-            Err(Change::Shorter) if is_emptied(connection) => {
-                self.log.seen = None;
-                Ok(())
-            }
-            looked => looked,
-        });
-        let Err(change) = found else {
+        let Err((path, change)) = self.look_at_all(connection) else {
             self.told = false;
             return Ok(());
         };
         let error = StoreError::Gone {
-            path: self.database.path.clone(),
+            path,
             what: change.as_str(),
         };
         if !self.told {
@@ -68,6 +71,15 @@ impl Watch {
             self.told = true;
         }
         Err(error)
+    }
+
+    fn look_at_all(&mut self, connection: &Connection) -> Result<(), (PathBuf, Change)> {
+        // Somebody's `VACUUM` makes it shorter, and says so in its header.
+        self.database.look_unless(open::is_whole)?;
+        self.log
+            .look_unless(|log| holds_its_frames(log, connection))?;
+        let mut others = self.others.iter_mut();
+        others.try_for_each(|other| other.look_unless(|_| false))
     }
 
     /// Whether it was gone at the last look.
@@ -99,6 +111,19 @@ impl Watched {
         self.seen = Some(found);
         Ok(())
     }
+
+    /// Looks; a file that became shorter is all the same what it was if it is
+    /// `whole`.
+    fn look_unless(&mut self, whole: impl Fn(&Path) -> bool) -> Result<(), (PathBuf, Change)> {
+        let looked = match self.look() {
+            Err(Change::Shorter) if whole(&self.path) => {
+                self.seen = None;
+                self.look()
+            }
+            looked => looked,
+        };
+        looked.map_err(|change| (self.path.clone(), change))
+    }
 }
 
 /// What became of a file.
@@ -120,9 +145,30 @@ impl Change {
     }
 }
 
-/// Whether a log that became shorter was emptied as `SQLite` does it, by
-/// somebody's checkpoint: then nothing is known to be in it.
-fn is_emptied(connection: &Connection) -> bool {
-    let frames = connection.query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| row.get(1));
-    frames.is_ok_and(|frames: i64| frames == 0)
+/// Whether a log that became shorter holds all that `SQLite` knows to be in it:
+/// then somebody's checkpoint has emptied it, whatever was written since.
+fn holds_its_frames(log: &Path, connection: &Connection) -> bool {
+    // Somebody may empty it between the two questions.
+    (0..3).any(|_| {
+        let needed = length_of_frames(connection).ok();
+        let length = std::fs::metadata(log).map(|found| found.len()).ok();
+        length
+            .zip(needed)
+            .is_some_and(|(length, needed)| length >= needed)
+    })
+}
+
+/// A header, and frames of a header and a page each (sqlite.org, "The WAL File
+/// Format").
+fn length_of_frames(connection: &Connection) -> rusqlite::Result<u64> {
+    let number = |pragma, column| {
+        connection.query_row(pragma, [], |row| row.get::<_, u32>(column).map(u64::from))
+    };
+    let page_size = number("PRAGMA page_size", 0)?;
+    let frames = number("PRAGMA wal_checkpoint(NOOP)", 1)?;
+    Ok(if frames == 0 {
+        0
+    } else {
+        32 + frames * (24 + page_size)
+    })
 }

@@ -2,7 +2,7 @@
 //! one transaction with one fsync.
 //!
 //! - Nobody hears of success before the transaction is on disk, and the file
-//!   was seen to be there still.
+//!   was seen to be there still; but whoever has claimed turns hears of them.
 //! - If one command of a batch fails, the batch is undone and each command is
 //!   done by itself, so that only the bad one fails.
 
@@ -165,7 +165,10 @@ impl Tables {
             Err(Undone::ByTask(_)) => self.one_by_one(tasks),
         };
         if let Err(gone) = self.watch.look(&self.connection) {
-            return all(tasks, &gone);
+            return done
+                .into_iter()
+                .map(|done| unless_claimed(done, &gone))
+                .collect();
         }
         if tasks.iter().any(|task| matches!(task, Task::DestroyKeys)) {
             self.destroy_keys();
@@ -325,6 +328,15 @@ impl Tables {
             // It can only fail for an option that SQLite does not know.
             let _: rusqlite::Result<bool> = self.connection.set_db_config(option, true);
         }
+    }
+}
+
+/// What was claimed is told all the same: nobody else would run those turns, and
+/// a turn does nothing that matters before its progress is on disk.
+fn unless_claimed(done: Result<Done, StoreError>, gone: &StoreError) -> Result<Done, StoreError> {
+    match done {
+        Ok(Done::Answer(Answer::Claimed(_))) => done,
+        _ => Err(gone.clone()),
     }
 }
 

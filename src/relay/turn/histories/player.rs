@@ -322,7 +322,6 @@ impl Player {
             let request = RetryRequest {
                 id: letter.id,
                 now: self.now(),
-                answer_deadline: self.case.policy.answer_deadline,
             };
             let retried = self.store.run(Command::RetryDeadLetter(request));
             self.tell(|_| format!("retried {letter:?}: {retried:?}"));
@@ -337,6 +336,7 @@ impl Player {
         let request = ClaimRequest {
             account: self.account.clone(),
             runner: self.runner,
+            running: std::collections::HashSet::new(),
             limit: 64,
             now: self.now(),
             answer_deadline: self.case.policy.answer_deadline,

@@ -2,7 +2,7 @@
 
 use super::Folder;
 use crate::outcome::Outcome;
-use crate::store::conformance::bench::{claim, ended, id, item, merge, message, running, save};
+use crate::store::conformance::bench::{at, claim, ended, id, item, merge, message, running, save};
 use crate::store::{Operations, Recorded, Store, StoreError};
 
 #[tokio::test]
@@ -109,4 +109,52 @@ async fn a_turn_becomes_a_dead_letter_and_the_others_go_on() {
         let told = store.record(message("e4", "c", "i4", 5)).await.unwrap();
         assert_eq!(told, Recorded::Accepted);
     }
+}
+
+#[tokio::test]
+async fn a_column_that_cannot_be_read_stops_nobody_else() {
+    for damage in [
+        "conversation_id = 'a b'",
+        "conversation_id = CAST(x'ff' AS TEXT)",
+        "due_at = 9223372036854775807",
+        "waiting_since = 9223372036854775807",
+        "waiting_since = -9223372036854775807",
+        "value = '', waiting_since = -9223372036854775807",
+        "value = '', touched_at = 9223372036854775807",
+    ] {
+        let folder = Folder::new();
+        let store = folder.open().await;
+        store.record(message("e1", "c", "i1", 0)).await.unwrap();
+        store.record(message("e2", "d", "i2", 1)).await.unwrap();
+        let sql = format!("UPDATE conversations SET {damage} WHERE conversation_id = 'c'");
+        folder.sql(&sql);
+        store.close().await;
+        let store = folder.open().await;
+        let backlog = store.backlog(at(3)).await.unwrap();
+        assert_eq!(backlog[0].turns, 2, "{damage}");
+        let mut others = Vec::new();
+        for second in [3, 4] {
+            let claimed = store.claim(claim(2, second, 1)).await.unwrap();
+            let ids = claimed
+                .turns
+                .into_iter()
+                .map(|(turn, _)| turn.conversation_id);
+            others.extend(ids.filter(|found| *found == id("d")));
+        }
+        assert_eq!(others.len(), 1, "{damage}");
+        store.purge(at(4)).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_events_time_that_cannot_be_read_does_not_stop_the_purge() {
+    let folder = Folder::new();
+    let store = folder.open().await;
+    store.record(message("e1", "c", "i1", 0)).await.unwrap();
+    store.record(message("e2", "c", "i2", 1)).await.unwrap();
+    folder.sql("UPDATE events SET happened_at_us = 9223372036854775807 WHERE event_id = 'e1'");
+    store.purge(at(9)).await.unwrap();
+    assert_eq!(folder.number("SELECT count(*) FROM events"), 0);
+    let again = store.record(message("e2", "c", "i2", 1)).await.unwrap();
+    assert_eq!(again, Recorded::TooOld);
 }

@@ -171,3 +171,12 @@ async fn it_is_done_once_and_a_wipe_that_was_cut_short_again() {
     assert_eq!(folder.number(tables), 0);
     assert_eq!(store.dead_letters().await.unwrap().len(), 3);
 }
+
+#[tokio::test]
+async fn a_thread_id_that_is_too_long_to_be_one_is_left_behind() {
+    let folder = old();
+    folder.sql("UPDATE conversations SET thread_id = hex(zeroblob(450000))");
+    folder.open().await.close().await;
+    let longest = folder.number("SELECT max(length(value)) FROM conversations");
+    assert!(longest < 10_000, "{longest} bytes");
+}
