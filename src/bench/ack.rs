@@ -6,28 +6,24 @@
 use std::path::Path;
 use std::time::Duration;
 
+use clap::Args;
+
 use super::figures::Section;
 use super::folder::Folder;
+use super::options::some_time;
 use super::stage::{Scenery, Stage, trace_in};
 use super::webhooks::{Event, Length, Plan, Posted, post};
 use super::{Setup, bare, disk, progress, server};
 
 /// Acks whose syncs are counted.
-const TRACED: u32 = 300;
+const TRACED: usize = 300;
 
 /// How much is measured.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Args)]
 pub struct Options {
-    /// How long each load goes on.
+    /// How long each load goes on, such as 4s
+    #[arg(long, default_value = "4s", value_parser = some_time)]
     pub length: Duration,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            length: Duration::from_secs(4),
-        }
-    }
 }
 
 /// Measures it.
@@ -127,12 +123,12 @@ async fn syncs(setup: &Setup) -> anyhow::Result<Option<f64>> {
         port: stage.relay.port(),
         connections: 1,
         event: Event::Closed,
-        length: Length::Count(TRACED.into()),
+        length: Length::Count(TRACED),
     })
     .await?;
     let syncs = count()? - before;
     stage.clear().await;
-    Ok(Some(syncs / f64::from(TRACED)))
+    Ok(Some(syncs / super::count(TRACED)))
 }
 
 /// Nothing is asked of the services, so nothing limits.

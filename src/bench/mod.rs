@@ -10,11 +10,17 @@
 pub mod ack;
 pub mod relay;
 
+pub mod limit;
+
+pub mod growth;
+
 pub mod chaos;
 
+mod filling;
 mod waiting;
 
 mod figures;
+pub(crate) mod options;
 mod progress;
 
 mod bare;

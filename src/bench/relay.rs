@@ -5,10 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
+use clap::Args;
 use tokio::time::{sleep, timeout};
 
 use super::figures::{Section, percentile};
 use super::folder::Folder;
+use super::options::at_least_one;
 use super::stage::{Scenery, Stage};
 use super::{Setup, count, progress, waiting};
 use crate::sim::{Answer, Message, Operation, Responder};
@@ -19,24 +21,17 @@ const MOST_UNDELIVERED: usize = 256;
 const PATIENCE: Duration = Duration::from_mins(5);
 
 /// How much is measured.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Args)]
 pub struct Options {
-    /// Messages, each in a conversation of its own.
+    /// Messages, each in a conversation of its own
+    #[arg(long, default_value_t = 3000, value_parser = at_least_one)]
     pub messages: usize,
-    /// Messages while nothing else goes on.
+    /// Messages while nothing else goes on
+    #[arg(long, default_value_t = 200, value_parser = at_least_one)]
     pub alone: usize,
-    /// Messages that wait while a service does not answer.
-    pub waiting: u64,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            messages: 3000,
-            alone: 200,
-            waiting: 100_000,
-        }
-    }
+    /// Messages that wait while Gladly does not answer
+    #[arg(long, default_value_t = 100_000, value_parser = at_least_one)]
+    pub waiting: usize,
 }
 
 /// Measures it.

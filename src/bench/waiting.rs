@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_mins(2);
 /// not answer for: the relay can't know whose they are.
 pub(super) async fn measure(
     setup: &Setup,
-    messages: u64,
+    messages: usize,
     section: &mut Section,
 ) -> anyhow::Result<()> {
     let folder = Folder::temporary()?;

@@ -31,7 +31,7 @@ pub(super) enum Length {
     /// So long, not counting what ends in the first tenth of it.
     For(Duration),
     /// So many.
-    Count(u64),
+    Count(usize),
 }
 
 /// What is posted.
@@ -90,7 +90,7 @@ async fn drive(plan: Plan) -> anyhow::Result<Posted> {
     let started = Instant::now();
     let (from, to, last) = match plan.length {
         Length::For(length) => (started + length / 10, started + length, u64::MAX),
-        Length::Count(count) => (started, started + Duration::from_hours(1), count),
+        Length::Count(count) => (started, started + Duration::from_hours(1), count as u64),
     };
     // Numbers go on from one load to the next: none must repeat another's ids.
     let first = fastrand::u64(..u64::MAX / 2);

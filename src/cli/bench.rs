@@ -4,14 +4,15 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::serve::stop_on_signal;
-use crate::bench::{Folder, Section, Setup, ack, chaos, end_with_the_bench, relay, serve_bare};
-use crate::config::parse_duration;
+use crate::bench::options::at_least_one;
+use crate::bench::{
+    Folder, Section, Setup, ack, chaos, end_with_the_bench, growth, limit, relay, serve_bare,
+};
 
 /// What to measure; everything if nothing is named.
 #[derive(Debug, Args)]
@@ -29,35 +30,19 @@ pub(super) struct BenchArguments {
 #[derive(Debug, Subcommand)]
 enum Bench {
     /// Webhooks acknowledged once they are on disk
-    Ack(AckArguments),
+    Ack(ack::Options),
     /// Whole messages against services that answer at once, and many waiting
-    Relay(RelayArguments),
+    Relay(relay::Options),
+    /// How much of Gladly's ten calls a second is put to use
+    Limit(limit::Options),
+    /// Whether a file with many finished turns is slower than an empty one
+    Growth(growth::Options),
     /// What becomes of every message while services fail and the relay is killed
     #[command(long_flag_alias = "chaos")]
     Chaos(ChaosArguments),
     /// Serve the baseline of `ack`
     #[command(hide = true)]
     Bare { listen: SocketAddr },
-}
-
-#[derive(Debug, Args)]
-struct AckArguments {
-    /// How long each load goes on, such as 4s
-    #[arg(long, default_value = "4s", value_parser = some_time)]
-    length: Duration,
-}
-
-#[derive(Debug, Args)]
-struct RelayArguments {
-    /// Messages, each in a conversation of its own
-    #[arg(long, default_value_t = relay::Options::default().messages, value_parser = at_least_one)]
-    messages: usize,
-    /// Messages while nothing else goes on
-    #[arg(long, default_value_t = relay::Options::default().alone, value_parser = at_least_one)]
-    alone: usize,
-    /// Messages that wait while Gladly does not answer
-    #[arg(long, default_value_t = relay::Options::default().waiting, value_parser = clap::value_parser!(u64).range(1..))]
-    waiting: u64,
 }
 
 #[derive(Debug, Args)]
@@ -119,32 +104,52 @@ async fn run(bench: Option<Bench>, rounds: usize) -> anyhow::Result<Found> {
         binary: std::env::current_exe()?,
         rounds,
     };
-    let mut found = Found::default();
-    let sections = &mut found.sections;
-    match bench {
-        Some(Bench::Ack(arguments)) => {
-            let length = arguments.length;
-            sections.push(ack::measure(&setup, ack::Options { length }).await?);
-        }
-        Some(Bench::Relay(arguments)) => {
-            let options = relay::Options {
-                messages: arguments.messages,
-                alone: arguments.alone,
-                waiting: arguments.waiting,
-            };
-            sections.push(relay::measure(&setup, options).await?);
-        }
-        Some(Bench::Chaos(arguments)) => found.chaos = Some(arguments.run().await?),
-        Some(Bench::Bare { listen }) => {
+    let Some(bench) = bench else {
+        return all(&setup).await;
+    };
+    let section = match bench {
+        Bench::Ack(options) => ack::measure(&setup, options).await?,
+        Bench::Relay(options) => relay::measure(&setup, options).await?,
+        Bench::Limit(options) => limit::measure(&setup, options).await?,
+        Bench::Growth(options) => growth::measure(&setup, options).await?,
+        Bench::Chaos(arguments) => return Ok(arguments.run().await?.into()),
+        Bench::Bare { listen } => {
             end_with_the_bench();
             serve_bare(listen).await?;
+            return Ok(Found::default());
         }
-        None => {
-            sections.push(ack::measure(&setup, ack::Options::default()).await?);
-            sections.push(relay::measure(&setup, relay::Options::default()).await?);
+    };
+    Ok(Found {
+        sections: vec![section],
+        chaos: None,
+    })
+}
+
+/// Everything, as it is when each is named without options.
+async fn all(setup: &Setup) -> anyhow::Result<Found> {
+    let mut found = Found::default();
+    let sections = &mut found.sections;
+    sections.push(ack::measure(setup, defaults()?).await?);
+    sections.push(relay::measure(setup, defaults()?).await?);
+    sections.push(limit::measure(setup, defaults()?).await?);
+    sections.push(growth::measure(setup, defaults()?).await?);
+    found.chaos = Some(defaults::<ChaosArguments>()?.run().await?);
+    Ok(found)
+}
+
+/// A bench's options as they are if none is given.
+fn defaults<T: Args>() -> Result<T, clap::Error> {
+    let command = T::augment_args(clap::Command::new("bench"));
+    T::from_arg_matches(&command.try_get_matches_from(["bench"])?)
+}
+
+impl From<chaos::Result> for Found {
+    fn from(result: chaos::Result) -> Self {
+        Self {
+            sections: Vec::new(),
+            chaos: Some(result),
         }
     }
-    Ok(found)
 }
 
 impl ChaosArguments {
@@ -193,13 +198,6 @@ impl Found {
     }
 }
 
-fn at_least_one(text: &str) -> Result<usize, String> {
-    let count: Option<usize> = text.parse().ok();
-    count
-        .filter(|count| *count > 0)
-        .ok_or_else(|| "write a whole number of at least 1".to_owned())
-}
-
 fn rate(text: &str) -> Result<f64, String> {
     let rate: Option<f64> = text.parse().ok();
     rate.filter(|rate| (0.1..=10_000.0).contains(rate))
@@ -211,10 +209,4 @@ fn share(text: &str) -> Result<f64, String> {
     share
         .filter(|share| (0.0..=1.0).contains(share))
         .ok_or_else(|| "write a number from 0 to 1".to_owned())
-}
-
-fn some_time(text: &str) -> Result<Duration, String> {
-    parse_duration(text)
-        .filter(|length| !length.is_zero())
-        .ok_or_else(|| "write a duration such as 500ms or 4s".to_owned())
 }

@@ -43,6 +43,14 @@ const RELAY: [&str; 9] = [
     "start_waiting",
     "first_turn_waiting",
 ];
+const LIMIT: [&str; 5] = [
+    "sliding_used",
+    "sliding_refused",
+    "sliding_calls",
+    "sliding_answered",
+    "sliding_last",
+];
+const GROWTH: [&str; 3] = ["acks_rate", "messages_rate", "start"];
 const CHAOS: [&str; 20] = [
     "written",
     "accepted",
@@ -142,6 +150,28 @@ async fn whole_messages_are_measured_and_many_waiting() {
 }
 
 #[tokio::test]
+async fn the_limit_is_measured_beside_arithmetic() {
+    let found = measured("bench limit --json --rounds 1 --messages 6").await;
+
+    assert_keys(&found["limit"], &LIMIT);
+    let last = &found["limit"]["sliding_last"]["beside"]["arithmetic"];
+    assert_eq!(last["median"], 1.8, "three calls each, ten a second");
+    assert!((median(&found["limit"], "sliding_answered") - 6.0).abs() < 0.5);
+}
+
+#[tokio::test]
+async fn a_file_with_finished_turns_is_measured_beside_an_empty_one() {
+    let arguments = "bench growth --json --rounds 1 --turns 300 --messages 5 --length 100ms";
+    let found = measured(arguments).await;
+
+    assert_keys(&found["growth"], &GROWTH);
+    for key in GROWTH {
+        let empty = &found["growth"][key]["beside"]["empty_file"]["median"];
+        assert!(empty.as_f64().unwrap() > 0.0, "{key}");
+    }
+}
+
+#[tokio::test]
 async fn chaos_tells_what_became_of_every_message_also_by_its_older_name() {
     for name in ["chaos", "--chaos"] {
         let arguments = "--json --messages 30 --conversations 5 --kills 1 --faults 0.2 --seed 4";
@@ -175,6 +205,8 @@ async fn a_bench_of_nothing_is_refused() {
         "bench ack --length 0s",
         "bench relay --messages 0",
         "bench relay --waiting 0",
+        "bench limit --messages 0",
+        "bench growth --turns 0",
         "bench ack --rounds 0",
     ] {
         let arguments: Vec<&str> = arguments.split(' ').collect();

@@ -48,6 +48,8 @@ pub struct Verdict {
     pub accepted: usize,
     /// Messages that the bot answered.
     pub replied: usize,
+    /// Of these, in time.
+    pub replied_in_time: usize,
     /// Messages that a human has, because the relay handed off.
     pub handed_off: usize,
     /// Messages that a human had anyway: taken over, or closed.
@@ -251,7 +253,9 @@ impl Judge<'_> {
         if let Some((_, accepted_at)) = accepted {
             let took = time_until(outcome.timestamp, *accepted_at);
             self.verdict.slowest = self.verdict.slowest.max(took);
-            self.verdict.late += usize::from(outcome.timestamp > later(*accepted_at, self.limit));
+            let late = outcome.timestamp > later(*accepted_at, self.limit);
+            self.verdict.late += usize::from(late);
+            self.verdict.replied_in_time += usize::from(!late && !answers.is_empty());
         }
     }
 
