@@ -53,9 +53,11 @@ async fn measure_at(
     let relay = of_relay(setup, connections, options.length).await?;
     let bare = of_bare(setup, connections, options.length).await?;
     let folder = Folder::temporary()?;
+    disk::settle().await?;
     let disk = disk::sync_rate(folder.path(), options.length / 4).await?;
     let key = |figure: &str| format!("{figure}_{connections}");
-    let what = |figure: &str| format!("{figure}, {connections} connections");
+    let plural = if connections == 1 { "" } else { "s" };
+    let what = |figure: &str| format!("{figure}, {connections} connection{plural}");
     section
         .add(key("rate"), what("acks"), "1/s", relay.rate)
         .beside("bare_handler", bare.rate)
@@ -71,6 +73,7 @@ async fn measure_at(
 
 async fn of_relay(setup: &Setup, connections: usize, length: Duration) -> anyhow::Result<Posted> {
     let folder = Folder::temporary()?;
+    disk::settle().await?;
     let stage = Stage::set(scenery(setup, folder.path(), false)).await?;
     let posted = of_stage(&stage, connections, length).await?;
     stage.clear().await;

@@ -10,6 +10,12 @@ const PAGE: [u8; 4096] = [7; 4096];
 /// The pages are written over in turn, as those of a write-ahead log are.
 const PAGES: u64 = 256;
 
+/// Writes out what others left to be written: it must not burden the syncs that
+/// are measured next.
+pub(super) async fn settle() -> anyhow::Result<()> {
+    Ok(tokio::task::spawn_blocking(rustix::fs::sync).await?)
+}
+
 /// `fdatasync`s a second, each after one page was written over.
 pub(super) async fn sync_rate(folder: &Path, length: Duration) -> anyhow::Result<f64> {
     let mut file = File::create(folder.join("disk"))?;

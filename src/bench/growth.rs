@@ -10,7 +10,7 @@ use super::figures::Section;
 use super::folder::Folder;
 use super::options::{at_least_one, some_time};
 use super::stage::{Scenery, Stage};
-use super::{Setup, ack, filling, progress, relay};
+use super::{Setup, ack, disk, filling, progress, relay};
 
 /// How much is measured.
 #[derive(Debug, Clone, Copy, Args)]
@@ -64,6 +64,7 @@ pub async fn measure(setup: &Setup, options: Options) -> anyhow::Result<Section>
 }
 
 async fn of_file(setup: &Setup, folder: &Path, options: Options) -> anyhow::Result<Allowed> {
+    disk::settle().await?;
     let mut stage = Stage::set(Scenery::instant(&setup.binary, folder)).await?;
     let acks = ack::of_stage(&stage, 64, options.length).await?.rate;
     stage.connect();

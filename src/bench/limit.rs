@@ -19,8 +19,8 @@ use crate::sim::{GladlyOptions, GladlyWorld, Message, Operation};
 const LIMIT: f64 = 10.0;
 /// Messages a second in a burst: 200 of them come within 5 s.
 const BURST_RATE: f64 = 40.0;
-/// How long a steady load goes on.
-const STEADY: Duration = Duration::from_mins(2);
+/// Steady loads: messages a second, and how many make two minutes of it.
+const STEADY: [(f64, usize); 2] = [(4.0, 480), (6.0, 720)];
 /// How long a load may take in all.
 const PATIENCE: Duration = Duration::from_mins(30);
 
@@ -91,10 +91,10 @@ async fn overload(setup: &Setup, section: &mut Section) -> anyhow::Result<()> {
         let name = format!("burst of {messages}");
         add_overload(section, &format!("burst_{messages}"), &name, &outcome);
     }
-    for rate in [4.0, 6.0] {
+    for (rate, messages) in STEADY {
         progress::tell(&format!("limit, {rate} messages a second"));
         let steady = Load {
-            messages: Load::messages_of(rate, STEADY),
+            messages,
             rate,
             answer_deadline: Duration::from_secs(20),
         };
@@ -112,16 +112,6 @@ struct Load {
     /// Messages a second.
     rate: f64,
     answer_deadline: Duration,
-}
-
-impl Load {
-    fn messages_of(rate: f64, length: Duration) -> usize {
-        let mut messages = 0;
-        while count(messages) < rate * length.as_secs_f64() {
-            messages += 1;
-        }
-        messages
-    }
 }
 
 /// What came of a load.

@@ -1,10 +1,10 @@
 //! Measures the relay on this machine, against the simulators alone, whatever
 //! the environment holds.
 //!
-//! The [`stage`] is both services simulated in this process and the real relay
+//! The `stage` is both services simulated in this process and the real relay
 //! in a process of its own, started with an empty environment and held to
-//! loopback ([`confine`]). Every figure is the median of some rounds, with its
-//! spread and beside its baseline of the same rounds ([`figures`]). What is dropped,
+//! loopback (`confine`). Every figure is the median of some rounds, with its
+//! spread and beside its baseline of the same rounds (`figures`). What is dropped,
 //! as at a signal, leaves no process and no file behind.
 
 pub mod ack;

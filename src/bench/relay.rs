@@ -12,7 +12,7 @@ use super::figures::{Section, percentile};
 use super::folder::Folder;
 use super::options::at_least_one;
 use super::stage::{Scenery, Stage};
-use super::{Setup, count, progress, waiting};
+use super::{Setup, count, disk, progress, waiting};
 use crate::sim::{Answer, Message, Operation, Responder};
 
 /// The most webhooks on their way at once: no more than a listen queue holds.
@@ -43,6 +43,7 @@ pub async fn measure(setup: &Setup, options: Options) -> anyhow::Result<Section>
     for round in 1..=setup.rounds {
         progress::tell(&format!("relay, round {round} of {}", setup.rounds));
         let folder = Folder::temporary()?;
+        disk::settle().await?;
         let answers = Answers::default();
         let mut scenery = Scenery::instant(&setup.binary, folder.path());
         scenery.gleen.responder = Some(answers.responder());
@@ -107,6 +108,11 @@ pub(super) async fn messages(stage: &Stage, number: usize) -> anyhow::Result<Mes
         stage
             .gladly
             .customer_says(conversation, &Message::chat(text));
+    }
+    // Looking seldom and at the simulator alone: the relay is busy.
+    let patience = Instant::now() + PATIENCE;
+    while so_far(stage).await.1 < replies + number && Instant::now() < patience {
+        sleep(Duration::from_millis(50)).await;
     }
     stage.settled(PATIENCE).await?;
     let (all_calls, all_replies) = so_far(stage).await;

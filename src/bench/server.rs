@@ -6,6 +6,7 @@
 
 use std::ffi::OsString;
 use std::net::TcpListener;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -121,6 +122,8 @@ fn spawn(launch: &Launch) -> anyhow::Result<Child> {
         // A variable wins over the file: the caller's would send the load to a
         // real Gladly, or write it into a real database.
         .env_clear()
+        // A terminal's Ctrl-C is for the bench, which then sees to its servers.
+        .process_group(0)
         // It ends when this end of the pipe is gone.
         .stdin(Stdio::piped())
         .stdout(log.try_clone()?)

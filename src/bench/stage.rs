@@ -122,7 +122,7 @@ impl Stage {
         let settled = async {
             self.gladly.wait_for(|world| world.undelivered() == 0).await;
             while self.relay.backlog().await? > 0 {
-                sleep(Duration::from_millis(50)).await;
+                sleep(Duration::from_millis(10)).await;
             }
             anyhow::Ok(())
         };

@@ -50,6 +50,8 @@ pub(super) async fn measure(
         memory,
     );
     stage.relay.kill()?;
+    // What it had sent is taken up, and dropped, by now.
+    stage.gladly.wait_for(|world| world.in_flight() == 0).await;
     let calls = stage.gladly.requests().len();
     let started = Instant::now();
     stage.relay.start_again().await?;

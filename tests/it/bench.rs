@@ -183,6 +183,21 @@ async fn chaos_tells_what_became_of_every_message_also_by_its_older_name() {
     }
 }
 
+#[test]
+fn the_readme_names_every_figure() {
+    let readme = include_str!("../../README.md");
+    for key in ACK
+        .iter()
+        .chain(&RELAY)
+        .chain(&LIMIT)
+        .chain(&GROWTH)
+        .chain(&CHAOS)
+    {
+        let named = format!("`{key}`");
+        assert!(readme.contains(&named), "the README does not name {named}");
+    }
+}
+
 #[tokio::test]
 async fn a_person_gets_tables() {
     let temporary = TempDir::new().unwrap();
@@ -290,7 +305,8 @@ impl Busy {
     async fn start(temporary: &Path) -> Self {
         let arguments = ["bench", "chaos", "--messages", "100000", "--kills", "0"];
         let mut command = program(&arguments, temporary);
-        let mut bench = command.stderr(Stdio::piped()).spawn().unwrap();
+        command.process_group(0).stderr(Stdio::piped());
+        let mut bench = command.spawn().unwrap();
         let mut told = BufReader::new(bench.stderr.take().unwrap()).lines();
         // It says so once the relay serves.
         soon(told.next_line()).await.unwrap().unwrap();
@@ -310,10 +326,11 @@ impl Busy {
         }
     }
 
-    /// Sends a signal and waits for the bench's end: its exit code.
+    /// Sends a signal to its process group, as a terminal does, and waits for the
+    /// bench's end: its exit code.
     async fn signal(&mut self, signal: &str) -> Option<i32> {
-        let id = self.bench.id().unwrap().to_string();
-        let kill = Command::new("kill").args([signal, &id]).status();
+        let group = format!("-{}", self.bench.id().unwrap());
+        let kill = Command::new("kill").args([signal, "--", &group]).status();
         assert!(kill.await.unwrap().success());
         soon(self.bench.wait()).await.unwrap().code()
     }

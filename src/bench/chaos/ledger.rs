@@ -313,3 +313,45 @@ fn first_human(view: &ConversationView) -> Option<&ItemView> {
         item.content["type"] == "CONVERSATION_STATUS_CHANGE" && (closed || elsewhere || by_human)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn question(text: String) -> Question {
+        Question {
+            sequence: 1,
+            thread_id: "1".to_owned(),
+            text,
+            locale: None,
+            before: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_message_in_two_questions_was_asked_twice() {
+        let [one, other, third] =
+            [(1, 0), (1, 1), (2, 0)].map(|(customer, number)| Token { customer, number });
+        let texts = [
+            format!("about {one}\nand {other}"),
+            format!("about {other}"),
+            format!("about {third}"),
+        ];
+        assert_eq!(asked_twice(&texts.map(question)), 1);
+    }
+
+    #[test]
+    fn nothing_held_if_nothing_was_promised() {
+        assert!(!Verdict::default().holds());
+        let answered = Verdict {
+            replied: 1,
+            ..Verdict::default()
+        };
+        assert!(answered.holds());
+        let elsewhere = Verdict {
+            answered_elsewhere: 1,
+            ..answered
+        };
+        assert!(!elsewhere.holds());
+    }
+}
