@@ -19,6 +19,10 @@ use crate::sim::{GladlyOptions, GladlyWorld, Message, Operation};
 const LIMIT: f64 = 10.0;
 /// Messages a second in a burst: 200 of them come within 5 s.
 const BURST_RATE: f64 = 40.0;
+/// The messages by default, by which the loads above capacity are told.
+const MESSAGES: usize = 200;
+/// Bursts above capacity.
+const BURSTS: [usize; 3] = [150, 300, 600];
 /// Steady loads: messages a second, and how many make two minutes of it.
 const STEADY: [(f64, usize); 2] = [(4.0, 480), (6.0, 720)];
 /// How long a load may take in all.
@@ -43,9 +47,10 @@ struct Server {
 #[derive(Debug, Clone, Copy, Args)]
 pub struct Options {
     /// Messages, 40 a second
-    #[arg(long, default_value_t = 200, value_parser = at_least_one)]
+    #[arg(long, default_value_t = MESSAGES, value_parser = at_least_one)]
     pub messages: usize,
-    /// Also what comes of more than ten calls a second can answer: 10 minutes more
+    /// Also what comes of more than ten calls a second can answer, in proportion
+    /// to the messages: 10 minutes more, or far more if it is not kept up with
     #[arg(long)]
     pub overload: bool,
 }
@@ -72,35 +77,36 @@ pub async fn measure(setup: &Setup, options: Options) -> anyhow::Result<Section>
         }
     }
     if options.overload {
-        overload(setup, &mut section).await?;
+        overload(setup, options.messages, &mut section).await?;
     }
     Ok(section)
 }
 
 /// Bursts and steady loads above what ten calls a second can answer, with
 /// deadlines that decide.
-async fn overload(setup: &Setup, section: &mut Section) -> anyhow::Result<()> {
-    for messages in [150, 300, 600] {
-        progress::tell(&format!("limit, a burst of {messages}"));
-        let burst = Load {
-            messages,
+async fn overload(setup: &Setup, messages: usize, section: &mut Section) -> anyhow::Result<()> {
+    let scaled = |number: usize| (number * messages).div_ceil(MESSAGES);
+    for burst in BURSTS {
+        let load = Load {
+            messages: scaled(burst),
             rate: BURST_RATE,
             answer_deadline: Duration::from_mins(1),
         };
-        let outcome = play(setup, SERVERS[0], burst).await?;
-        let name = format!("burst of {messages}");
-        add_overload(section, &format!("burst_{messages}"), &name, &outcome);
+        let words = format!("burst of {}", load.messages);
+        progress::tell(&format!("limit, {words}"));
+        let outcome = play(setup, SERVERS[0], load).await?;
+        add_overload(section, &format!("burst_{burst}"), &words, &outcome);
     }
-    for (rate, messages) in STEADY {
-        progress::tell(&format!("limit, {rate} messages a second"));
-        let steady = Load {
-            messages,
+    for (rate, number) in STEADY {
+        let load = Load {
+            messages: scaled(number),
             rate,
             answer_deadline: Duration::from_secs(20),
         };
-        let outcome = play(setup, SERVERS[0], steady).await?;
-        let key = format!("steady_{rate}");
-        add_overload(section, &key, &format!("steady {rate}/s"), &outcome);
+        let words = format!("steady {rate}/s");
+        progress::tell(&format!("limit, {words}"));
+        let outcome = play(setup, SERVERS[0], load).await?;
+        add_overload(section, &format!("steady_{rate}"), &words, &outcome);
     }
     Ok(())
 }
