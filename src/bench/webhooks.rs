@@ -108,13 +108,13 @@ async fn drive(plan: Plan) -> anyhow::Result<Posted> {
     while let Some(more) = connections.join_next().await {
         took.extend(more??);
     }
-    let seconds = Instant::now().min(to).duration_since(from).as_secs_f64();
+    let seconds = from.elapsed().as_secs_f64();
     summarize(took, seconds)
 }
 
 fn summarize(mut took: Vec<f64>, seconds: f64) -> anyhow::Result<Posted> {
     took.sort_unstable_by(f64::total_cmp);
-    let at = |percent| percentile(&took, percent).context("nothing was acknowledged in time");
+    let at = |percent| percentile(&took, percent).context("nothing was acknowledged");
     Ok(Posted {
         rate: super::count(took.len()) / seconds,
         p50_ms: at(50)?,
@@ -141,7 +141,8 @@ async fn keep_posting(
         let answer = tokio::time::timeout(Duration::from_secs(30), answer).await;
         answer.context("no answer for 30 s")??;
         let end = Instant::now();
-        if end >= window.from && end < window.to {
+        // Also the last one, which may end later: on a busy machine it is the only one.
+        if end >= window.from {
             took.push((end - start).as_secs_f64() * 1e3);
         }
         start = end;
