@@ -210,3 +210,17 @@ fn share(text: &str) -> Result<f64, String> {
         .filter(|share| (0.0..=1.0).contains(share))
         .ok_or_else(|| "write a number from 0 to 1".to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_bench_runs_without_options() {
+        assert!(defaults::<ack::Options>().is_ok());
+        assert_eq!(defaults::<relay::Options>().unwrap().waiting, 100_000);
+        assert_eq!(defaults::<limit::Options>().unwrap().messages, 200);
+        assert_eq!(defaults::<growth::Options>().unwrap().turns, 1_000_000);
+        assert_eq!(defaults::<ChaosArguments>().unwrap().kills, 50);
+    }
+}
