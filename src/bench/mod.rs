@@ -1,16 +1,62 @@
-//! Load and chaos: thousands of messages in hundreds of conversations, with the
-//! relay killed at random and both services failing, and a ledger that says
-//! what became of every single message.
+//! Measures the relay on this machine, against the simulators alone, whatever
+//! the environment holds.
 //!
-//! [`run()`] sets the stage and plays; [`ledger`] judges what is in the simulated
-//! Gladly afterwards, knowing nothing of the relay's own records.
+//! The `stage` is both services simulated in this process and the real relay
+//! in a process of its own, started with an empty environment and held to
+//! loopback (`confine`). Every figure is the median of some rounds, with its
+//! spread and beside its baseline of the same rounds (`figures`). What is dropped,
+//! as at a signal, leaves no process and no file behind.
 
-mod faults;
-pub mod ledger;
-mod load;
-mod process;
-mod report;
-mod run;
+pub mod ack;
+pub mod relay;
 
-pub use ledger::Verdict;
-pub use run::{Plan, Result, run};
+pub mod limit;
+
+pub mod growth;
+
+pub mod chaos;
+
+mod filling;
+mod waiting;
+
+mod figures;
+pub(crate) mod options;
+mod progress;
+
+mod bare;
+mod disk;
+
+mod confine;
+mod folder;
+mod server;
+mod stage;
+mod usage;
+mod webhooks;
+
+use std::path::PathBuf;
+
+pub use bare::serve_bare;
+pub use confine::{end_with_the_bench, require_loopback};
+pub use figures::Section;
+pub use folder::Folder;
+
+/// What every bench is told.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// The relay's binary.
+    pub binary: PathBuf,
+    /// How often each figure is measured.
+    pub rounds: usize,
+}
+
+impl Setup {
+    /// How often what takes minutes is measured.
+    fn long_rounds(&self) -> usize {
+        self.rounds.div_ceil(2)
+    }
+}
+
+/// A count to calculate with; exact up to four thousand million.
+fn count(number: usize) -> f64 {
+    u32::try_from(number).map_or(f64::MAX, f64::from)
+}

@@ -1,19 +1,52 @@
-//! `gladly-relay bench`: the load of thousands of messages, and what became of
-//! each of them.
+//! `gladly-relay bench`: measures the relay on this machine, each figure beside
+//! its baseline, and lets everything fail.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Args;
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
 
-use crate::bench::{Plan, run};
+use super::serve::stop_on_signal;
+use crate::bench::options::at_least_one;
+use crate::bench::{
+    Folder, Section, Setup, ack, chaos, end_with_the_bench, growth, limit, relay, serve_bare,
+};
 
-/// What to run.
+/// What to measure; everything if nothing is named.
 #[derive(Debug, Args)]
 pub(super) struct BenchArguments {
-    /// Let everything fail: kills, faults of both services, webhooks twice and late
-    #[arg(long)]
-    chaos: bool,
+    #[command(subcommand)]
+    bench: Option<Bench>,
+    /// Print one JSON document instead of tables
+    #[arg(long, global = true)]
+    json: bool,
+    /// How often each figure is measured; the long ones less often
+    #[arg(long, global = true, default_value_t = 5, value_parser = at_least_one)]
+    rounds: usize,
+}
+
+#[derive(Debug, Subcommand)]
+enum Bench {
+    /// Webhooks acknowledged once they are on disk
+    Ack(ack::Options),
+    /// Whole messages against services that answer at once, and many waiting
+    Relay(relay::Options),
+    /// How much of Gladly's ten calls a second is put to use
+    Limit(limit::Options),
+    /// Whether a file with many finished turns is slower than an empty one
+    Growth(growth::Options),
+    /// What becomes of every message while services fail and the relay is killed
+    #[command(long_flag_alias = "chaos")]
+    Chaos(ChaosArguments),
+    /// Serve the baseline of `ack`
+    #[command(hide = true)]
+    Bare { listen: SocketAddr },
+}
+
+#[derive(Debug, Args)]
+struct ChaosArguments {
     /// Messages in all
     #[arg(long, default_value_t = 10_000, value_parser = at_least_one)]
     messages: usize,
@@ -24,8 +57,12 @@ pub(super) struct BenchArguments {
     #[arg(long, default_value_t = 80.0, value_parser = rate)]
     messages_per_second: f64,
     /// How often the relay is killed
-    #[arg(long, default_value_t = 50, requires = "chaos")]
+    #[arg(long, default_value_t = 50)]
     kills: usize,
+    /// The share of the calls to each service that fails or is slow, and of the
+    /// webhooks that come twice or late: 0 to 1
+    #[arg(long, value_name = "RATE", default_value_t = 0.1, value_parser = share)]
+    faults: f64,
     /// Repeats the random choices of an earlier run
     #[arg(long)]
     seed: Option<u64>,
@@ -34,50 +71,156 @@ pub(super) struct BenchArguments {
     keep: Option<PathBuf>,
 }
 
-/// Runs it. The exit code is 1 if a promise was broken.
+/// What was found.
+#[derive(Default)]
+struct Found {
+    sections: Vec<Section>,
+    chaos: Option<chaos::Result>,
+}
+
+/// Runs it. The exit code is 1 if a promise was broken, 130 after a signal, which
+/// leaves nothing behind: whatever runs is dropped, and with it what it made.
 #[expect(clippy::print_stdout, reason = "the command's output")]
 pub(super) async fn bench(arguments: BenchArguments) -> anyhow::Result<ExitCode> {
-    let seed = arguments.seed.unwrap_or_else(|| fastrand::u64(..1_000_000));
-    let temporary =
-        std::env::temp_dir().join(format!("gladly-relay-bench-{}-{seed}", std::process::id()));
-    let folder = arguments.keep.clone().unwrap_or_else(|| temporary.clone());
-    std::fs::create_dir_all(&folder)?;
-    println!(
-        "seed {seed}: {} messages in {} conversations …",
-        arguments.messages, arguments.conversations
-    );
-    let result = run(Plan {
-        binary: std::env::current_exe()?,
-        folder,
-        messages: arguments.messages,
-        conversations: arguments.conversations,
-        messages_per_second: arguments.messages_per_second,
-        kills: if arguments.chaos { arguments.kills } else { 0 },
-        chaos: arguments.chaos,
-        seed,
-    })
-    .await;
-    if arguments.keep.is_none() {
-        std::fs::remove_dir_all(&temporary)?;
-    }
-    let result = result?;
-    println!("{result}");
-    Ok(if result.holds() {
-        ExitCode::SUCCESS
+    let stop = stop_on_signal()?;
+    let Some(found) = stop
+        .run_until_cancelled(run(arguments.bench, arguments.rounds))
+        .await
+    else {
+        return Ok(ExitCode::from(130));
+    };
+    let found = found?;
+    if arguments.json {
+        println!("{:#}", found.to_json());
     } else {
-        ExitCode::FAILURE
+        found.print();
+    }
+    let holds = found.chaos.is_none_or(|result| result.holds());
+    Ok(ExitCode::from(u8::from(!holds)))
+}
+
+async fn run(bench: Option<Bench>, rounds: usize) -> anyhow::Result<Found> {
+    let setup = Setup {
+        binary: std::env::current_exe()?,
+        rounds,
+    };
+    let Some(bench) = bench else {
+        return all(&setup).await;
+    };
+    let section = match bench {
+        Bench::Ack(options) => ack::measure(&setup, options).await?,
+        Bench::Relay(options) => relay::measure(&setup, options).await?,
+        Bench::Limit(options) => limit::measure(&setup, options).await?,
+        Bench::Growth(options) => growth::measure(&setup, options).await?,
+        Bench::Chaos(arguments) => return Ok(arguments.run().await?.into()),
+        Bench::Bare { listen } => {
+            end_with_the_bench();
+            serve_bare(listen).await?;
+            return Ok(Found::default());
+        }
+    };
+    Ok(Found {
+        sections: vec![section],
+        chaos: None,
     })
 }
 
-fn at_least_one(text: &str) -> Result<usize, String> {
-    let count: Option<usize> = text.parse().ok();
-    count
-        .filter(|count| *count > 0)
-        .ok_or_else(|| "write a whole number of at least 1".to_owned())
+/// Everything, as it is when each is named without options.
+async fn all(setup: &Setup) -> anyhow::Result<Found> {
+    let mut found = Found::default();
+    let sections = &mut found.sections;
+    sections.push(ack::measure(setup, defaults()?).await?);
+    sections.push(relay::measure(setup, defaults()?).await?);
+    sections.push(limit::measure(setup, defaults()?).await?);
+    sections.push(growth::measure(setup, defaults()?).await?);
+    found.chaos = Some(defaults::<ChaosArguments>()?.run().await?);
+    Ok(found)
+}
+
+/// A bench's options as they are if none is given.
+fn defaults<T: Args>() -> Result<T, clap::Error> {
+    let command = T::augment_args(clap::Command::new("bench"));
+    T::from_arg_matches(&command.try_get_matches_from(["bench"])?)
+}
+
+impl From<chaos::Result> for Found {
+    fn from(result: chaos::Result) -> Self {
+        Self {
+            sections: Vec::new(),
+            chaos: Some(result),
+        }
+    }
+}
+
+impl ChaosArguments {
+    async fn run(self) -> anyhow::Result<chaos::Result> {
+        let folder = match self.keep {
+            Some(path) => Folder::kept(path)?,
+            None => Folder::temporary()?,
+        };
+        let plan = chaos::Plan {
+            binary: std::env::current_exe()?,
+            folder: folder.path().to_owned(),
+            messages: self.messages,
+            conversations: self.conversations,
+            messages_per_second: self.messages_per_second,
+            kills: self.kills,
+            faults: self.faults,
+            seed: self.seed.unwrap_or_else(|| fastrand::u64(..1_000_000)),
+        };
+        chaos::run(plan).await
+    }
+}
+
+impl Found {
+    fn to_json(&self) -> Value {
+        let cores = std::thread::available_parallelism().map_or(0, usize::from);
+        let mut document = json!({ "version": env!("CARGO_PKG_VERSION"), "cores": cores });
+        for section in &self.sections {
+            document[section.name] = section.to_json();
+        }
+        if let Some(result) = &self.chaos {
+            document["chaos"] = result.section().to_json();
+            document["seed"] = json!(result.plan.seed);
+            document["held"] = json!(result.holds());
+        }
+        document
+    }
+
+    #[expect(clippy::print_stdout, reason = "the command's output")]
+    fn print(&self) {
+        for section in &self.sections {
+            println!("{section}\n");
+        }
+        if let Some(result) = &self.chaos {
+            println!("{result}");
+        }
+    }
 }
 
 fn rate(text: &str) -> Result<f64, String> {
     let rate: Option<f64> = text.parse().ok();
     rate.filter(|rate| (0.1..=10_000.0).contains(rate))
         .ok_or_else(|| "write a number from 0.1 to 10000".to_owned())
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let share: Option<f64> = text.parse().ok();
+    share
+        .filter(|share| (0.0..=1.0).contains(share))
+        .ok_or_else(|| "write a number from 0 to 1".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_bench_runs_without_options() {
+        assert!(defaults::<ack::Options>().is_ok());
+        assert_eq!(defaults::<relay::Options>().unwrap().waiting, 100_000);
+        assert_eq!(defaults::<limit::Options>().unwrap().messages, 200);
+        assert_eq!(defaults::<growth::Options>().unwrap().turns, 1_000_000);
+        assert_eq!(defaults::<ChaosArguments>().unwrap().kills, 50);
+    }
 }

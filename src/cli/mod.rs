@@ -24,7 +24,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the relay until SIGTERM or SIGINT
-    Serve(ConfigFile),
+    Serve(serve::ServeArguments),
     /// Show and settle what the relay could not finish
     #[command(subcommand)]
     Dead(dead::DeadCommand),
@@ -32,7 +32,7 @@ enum Command {
     Demo,
     /// Serve the simulated Gladly and Gleen alone
     Simulate(simulate::SimulateArguments),
-    /// Measure: thousands of messages against the simulators, with everything failing
+    /// Measure this machine, against the simulators only
     Bench(bench::BenchArguments),
 }
 
@@ -56,7 +56,7 @@ impl Cli {
     /// Whatever stopped it; [`report`] tells the user.
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
-            Command::Serve(file) => serve::serve(&file.load()?).await,
+            Command::Serve(arguments) => arguments.run().await,
             Command::Dead(command) => dead::run(command).await,
             Command::Bench(arguments) => bench::bench(arguments).await,
             Command::Demo => demo::demo().await,

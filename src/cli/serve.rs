@@ -3,17 +3,41 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use super::ConfigFile;
 use crate::app::{self, Listeners};
+use crate::bench;
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::store::Sqlite;
 use crate::telemetry::start_logging;
 
-/// Runs the relay until SIGTERM or SIGINT.
-pub(super) async fn serve(config: &Config) -> anyhow::Result<ExitCode> {
+/// What to serve.
+#[derive(Debug, Args)]
+pub(super) struct ServeArguments {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// Refuse every address but loopback, and end with the bench that started it
+    #[arg(long, hide = true)]
+    for_bench: bool,
+}
+
+impl ServeArguments {
+    /// Runs the relay until SIGTERM or SIGINT.
+    pub(super) async fn run(&self) -> anyhow::Result<ExitCode> {
+        let config = self.file.load()?;
+        if self.for_bench {
+            bench::require_loopback(&config)?;
+            bench::end_with_the_bench();
+        }
+        serve(&config).await
+    }
+}
+
+async fn serve(config: &Config) -> anyhow::Result<ExitCode> {
     let logging = start_logging(&config.log, config.log_format);
     tokio::spawn(logging.tell_of_lost());
     forbid_core_dumps();

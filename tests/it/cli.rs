@@ -285,37 +285,3 @@ async fn dead_letters_are_listed_beside_a_running_relay() {
     assert_eq!(output.stdout, b"no dead letters\n");
     assert!(running.stop("-TERM").await.0.success());
 }
-
-#[tokio::test]
-async fn a_bench_touches_nothing_that_the_environment_names() {
-    let folder = tempfile::tempdir().unwrap();
-    let stranger = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let mut command = relay(&["bench", "--messages", "3", "--conversations", "2"]);
-    command
-        .envs(ACCOUNT)
-        .env(
-            "GLADLY_URL",
-            format!("http://{}", stranger.local_addr().unwrap()),
-        )
-        .env(
-            "RELAY_STORE",
-            format!("sqlite://{}", folder.path().join("real.db").display()),
-        );
-    let output = run(command).await;
-    assert!(output.status.success(), "{output:?}");
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
-    let called = timeout(Duration::ZERO, stranger.accept()).await;
-    assert!(called.is_err(), "nobody has called");
-}
-
-#[tokio::test]
-async fn a_bench_of_nothing_is_refused() {
-    for arguments in [
-        ["bench", "--messages", "0"],
-        ["bench", "--conversations", "0"],
-        ["bench", "--kills", "3"],
-    ] {
-        let (code, said) = refusal(relay(&arguments)).await;
-        assert_eq!(code, Some(2), "{said}");
-    }
-}

@@ -12,6 +12,7 @@ mod answer;
 mod anywhere;
 mod arrivals;
 mod asked_again;
+mod bench;
 mod breaker;
 mod cli;
 mod clocks;

@@ -1,9 +1,9 @@
-//! A short run of `bench --chaos`: the relay is killed at random while both
+//! A short run of `bench chaos`: the relay is killed at random while both
 //! services fail and webhooks come twice and late, and nobody is forgotten.
 
 use std::path::PathBuf;
 
-use gladly_relay::bench::{Plan, run};
+use gladly_relay::bench::chaos::{Plan, Verdict, run};
 
 #[tokio::test]
 async fn killed_and_failing_at_random_nothing_is_lost_twice_or_out_of_order() {
@@ -15,12 +15,12 @@ async fn killed_and_failing_at_random_nothing_is_lost_twice_or_out_of_order() {
         conversations: 40,
         messages_per_second: 50.0,
         kills: 5,
-        chaos: true,
+        faults: 0.1,
         seed: 20_261_121,
     };
     let result = run(plan).await.unwrap();
     // How late is measured by the bench, on a quiet machine; not asserted here.
-    let verdict = gladly_relay::bench::Verdict {
+    let verdict = Verdict {
         late: 0,
         ..result.verdict.clone()
     };

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-use super::ledger::token;
-use super::run::count;
+use super::ledger::Token;
+use crate::bench::count;
 use crate::sim::{Gladly, Message};
 
 /// How much is written.
@@ -20,6 +20,7 @@ pub(super) struct Load {
 
 /// One customer at work.
 struct Customer {
+    number: usize,
     conversation: String,
     written: usize,
 }
@@ -27,7 +28,7 @@ struct Customer {
 /// Writes all messages, evenly, and returns the conversations they are in.
 pub(super) async fn write(gladly: &Gladly, load: Load, rng: &mut fastrand::Rng) -> Vec<String> {
     let mut customers: Vec<Customer> = (0..load.conversations)
-        .map(|_| new_customer(gladly))
+        .map(|number| new_customer(gladly, number))
         .collect();
     let mut used: Vec<String> = customers
         .iter()
@@ -46,24 +47,31 @@ pub(super) async fn write(gladly: &Gladly, load: Load, rng: &mut fastrand::Rng) 
         written += burst;
         if human_event(gladly, &mut customers[index], rng, &mut written) {
             // The conversation is with a human for good; its customer comes back in another.
-            customers[index] = new_customer(gladly);
+            customers[index] = new_customer(gladly, used.len());
             used.push(customers[index].conversation.clone());
         }
     }
     used
 }
 
-fn new_customer(gladly: &Gladly) -> Customer {
+fn new_customer(gladly: &Gladly, number: usize) -> Customer {
     Customer {
+        number,
         conversation: gladly.add_conversation("A customer"),
         written: 0,
     }
 }
 
 fn say(gladly: &Gladly, customer: &mut Customer, words: &str) {
-    let text = format!("{words} {}", token(customer.written));
+    let token = Token {
+        customer: customer.number,
+        number: customer.written,
+    };
     customer.written += 1;
-    gladly.customer_says(&customer.conversation, &Message::chat(text));
+    gladly.customer_says(
+        &customer.conversation,
+        &Message::chat(format!("{words} {token}")),
+    );
 }
 
 /// Now and then somebody asks for a human, or a human steps in. True if the

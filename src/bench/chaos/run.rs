@@ -1,20 +1,17 @@
 //! One run: set the stage, let customers write while the relay is killed, wait
 //! until all is settled, judge.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
 use tokio::time::Instant;
 
+use super::customers::{self, Load};
 use super::faults;
 use super::ledger::{Verdict, judge};
-use super::load::{self, Load};
-use super::process::{RelayProcess, free_ports};
-use crate::sim::{
-    Answer, Chaos, DeliveryOptions, Gladly, GladlyOptions, Gleen, GleenOptions, Responder,
-    WebhookSpec,
-};
+use crate::bench::stage::{Scenery, Stage, database_in, repeat};
+use crate::bench::{count, progress};
+use crate::sim::{Chaos, DeliveryOptions, GladlyOptions, GleenOptions};
 use crate::store::{Operations, Sqlite, Store};
 
 /// How long a customer may wait for an answer or a human.
@@ -40,8 +37,9 @@ pub struct Plan {
     pub messages_per_second: f64,
     /// Kills of the relay, spread over the time of writing.
     pub kills: usize,
-    /// Whether services fail and webhooks come twice or late.
-    pub chaos: bool,
+    /// The share of the calls to each service that is spoiled. As many webhooks
+    /// come twice or late.
+    pub faults: f64,
     /// What the random choices begin from.
     pub seed: u64,
 }
@@ -80,18 +78,13 @@ impl Result {
 /// Fails if the relay does not start, or does not settle in time.
 pub async fn run(plan: Plan) -> anyhow::Result<Result> {
     let mut rng = fastrand::Rng::with_seed(plan.seed);
-    let gladly = Gladly::start(gladly_options(&plan)).await?;
-    let gleen = Gleen::start(gleen_options(&plan)).await?;
-    let ports = free_ports()?;
-    let config = write_config(&plan, &gladly, &gleen, ports)?;
-    let mut relay = RelayProcess::start(&plan.binary, &config, ports).await?;
-    gladly.register_webhook(WebhookSpec::relay(
-        format!("http://127.0.0.1:{}/webhooks/gladly", ports[0]),
-        "bench",
+    let mut stage = Stage::set(scenery(&plan)).await?;
+    stage.connect();
+    faults::begin(&stage.gladly, &stage.gleen, plan.faults);
+    progress::tell(&format!(
+        "chaos: {} messages, {} kills, seed {}",
+        plan.messages, plan.kills, plan.seed
     ));
-    if plan.chaos {
-        faults::begin(&gladly, &gleen);
-    }
     let started = Instant::now();
     let load = Load {
         messages: plan.messages,
@@ -99,7 +92,8 @@ pub async fn run(plan: Plan) -> anyhow::Result<Result> {
         messages_per_second: plan.messages_per_second,
     };
     let mut kill_times = kill_times(&plan, &mut rng);
-    let writing = load::write(&gladly, load, &mut rng);
+    let gladly = stage.gladly.clone();
+    let writing = customers::write(&gladly, load, &mut rng);
     tokio::pin!(writing);
     let mut kills = 0;
     let conversations = loop {
@@ -108,29 +102,32 @@ pub async fn run(plan: Plan) -> anyhow::Result<Result> {
             conversations = &mut writing => break conversations,
             () = until(started, next_kill) => {
                 kill_times.pop();
-                relay.kill_and_restart().await?;
+                stage.relay.kill()?;
+                stage.relay.start_again().await?;
                 kills += 1;
             }
         }
     };
-    settle(&gladly, &relay).await?;
+    stage.settled(SETTLE_LIMIT).await?;
     let took = started.elapsed();
-    relay.stop().await;
-    let verdict = gladly
-        .wait_until(|world| Some(judge(world, &conversations, ANSWER_DEADLINE + ALLOWANCE)))
+    stage.relay.kill()?;
+    let questions = stage.gleen.questions();
+    let limit = ANSWER_DEADLINE + ALLOWANCE;
+    let verdict = stage
+        .gladly
+        .wait_until(|world| Some(judge(world, &questions, &conversations, limit)))
         .await;
     let result = Result {
         dead: dead_letters(&plan).await?,
         kills,
-        gladly_calls: gladly.requests().len(),
-        rate_limited: gladly.rate_limited(),
-        questions: gleen.requests().len(),
+        gladly_calls: stage.gladly.requests().len(),
+        rate_limited: stage.gladly.rate_limited(),
+        questions: stage.gleen.requests().len(),
         took,
         verdict,
         plan,
     };
-    gladly.shutdown().await;
-    gleen.shutdown().await;
+    stage.clear().await;
     Ok(result)
 }
 
@@ -144,11 +141,6 @@ fn kill_times(plan: &Plan, rng: &mut fastrand::Rng) -> Vec<Duration> {
     times
 }
 
-/// A count to calculate with; exact up to four thousand million.
-pub(super) fn count(number: usize) -> f64 {
-    u32::try_from(number).map_or(f64::MAX, f64::from)
-}
-
 async fn until(started: Instant, time: Option<Duration>) {
     match time {
         Some(time) => tokio::time::sleep_until(started + time).await,
@@ -156,36 +148,35 @@ async fn until(started: Instant, time: Option<Duration>) {
     }
 }
 
-/// Waits until every webhook is delivered and no turn is left.
-async fn settle(gladly: &Gladly, relay: &RelayProcess) -> anyhow::Result<()> {
-    let settled = async {
-        gladly.wait_for(|world| world.undelivered() == 0).await;
-        while relay.backlog().await? > 0 {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        anyhow::Ok(())
-    };
-    match tokio::time::timeout(SETTLE_LIMIT, settled).await {
-        Ok(settled) => settled,
-        Err(_) => bail!(
-            "turns were left {} s after the last message",
-            SETTLE_LIMIT.as_secs()
-        ),
-    }
-}
-
 async fn dead_letters(plan: &Plan) -> anyhow::Result<usize> {
-    let store = Sqlite::open_beside(&plan.folder.join("relay.db")).await?;
+    let store = Sqlite::open_beside(&database_in(&plan.folder)).await?;
     let dead = store.dead_letters().await?.len();
     store.close().await;
     Ok(dead)
 }
 
+fn scenery(plan: &Plan) -> Scenery<'_> {
+    Scenery {
+        binary: &plan.binary,
+        folder: &plan.folder,
+        gladly: gladly_options(plan),
+        gleen: gleen_options(plan),
+        answer_deadline: ANSWER_DEADLINE,
+        policy: r#"
+first_retry_wait = "100ms"
+settle_time = "500ms"
+max_replies_per_hour = 100000
+"#,
+        gleen_timeout: Duration::from_secs(3),
+        traced: false,
+    }
+}
+
 /// Gladly's own retry times, a three-hundredth of them, and its own switch-off.
 fn gladly_options(plan: &Plan) -> GladlyOptions {
     let chaos = Chaos {
-        duplicate: 0.05,
-        delay: 0.05,
+        duplicate: plan.faults / 2.0,
+        delay: plan.faults / 2.0,
         longest_delay: Duration::from_millis(300),
     };
     GladlyOptions {
@@ -196,7 +187,7 @@ fn gladly_options(plan: &Plan) -> GladlyOptions {
             retry_delays: [30, 300, 1800, 3600]
                 .map(|seconds| Duration::from_secs(seconds) / 300)
                 .to_vec(),
-            chaos: if plan.chaos { chaos } else { Chaos::default() },
+            chaos,
             ..DeliveryOptions::default()
         },
         ..GladlyOptions::default()
@@ -207,63 +198,10 @@ fn gladly_options(plan: &Plan) -> GladlyOptions {
 const REQUESTS_PER_SECOND: u32 = 600;
 
 fn gleen_options(plan: &Plan) -> GleenOptions {
-    let repeat = Responder::new(|question| Answer::Text(format!("You asked: {}", question.text)));
     GleenOptions {
         seed: plan.seed,
         think_time: Duration::from_millis(100),
-        responder: Some(repeat),
+        responder: Some(repeat()),
         ..GleenOptions::default()
     }
-}
-
-fn write_config(
-    plan: &Plan,
-    gladly: &Gladly,
-    gleen: &Gleen,
-    ports: [u16; 2],
-) -> anyhow::Result<PathBuf> {
-    let options = gladly.options();
-    let text = format!(
-        r#"
-listen = "127.0.0.1:{public}"
-admin_listen = "127.0.0.1:{admin}"
-store = "sqlite://{store}"
-[policy]
-answer_deadline = "{deadline}s"
-first_retry_wait = "100ms"
-settle_time = "500ms"
-max_replies_per_hour = 100000
-[[account]]
-name = "bench"
-identifier = "bench"
-max_concurrent_questions = 200
-[account.gladly]
-url = "{gladly_url}"
-username = "{username}"
-api_token = "{api_token}"
-ai_inbox_id = "{ai_inbox_id}"
-handoff_inbox_id = "{handoff_inbox_id}"
-agent_id = "{agent_id}"
-requests_per_second = {REQUESTS_PER_SECOND}
-[account.gleen]
-url = "{gleen_url}"
-api_key = "{api_key}"
-timeout = "3s"
-"#,
-        public = ports[0],
-        admin = ports[1],
-        store = plan.folder.join("relay.db").display(),
-        deadline = ANSWER_DEADLINE.as_secs(),
-        gladly_url = gladly.url(),
-        username = options.username,
-        api_token = options.api_token,
-        ai_inbox_id = options.ai_inbox_id,
-        handoff_inbox_id = options.handoff_inbox_id,
-        agent_id = options.bot_agent_id,
-        gleen_url = gleen.url(),
-        api_key = gleen.options().api_key,
-    );
-    let path: &Path = &plan.folder.join("relay.toml");
-    std::fs::write(path, text).with_context(|| format!("{} cannot be written", path.display()))?;
-    Ok(path.to_owned())
 }

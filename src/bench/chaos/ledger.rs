@@ -1,27 +1,42 @@
-//! What became of every message, read from the simulated Gladly alone.
+//! What became of every message, read from the simulated services alone.
 //!
 //! Each message bears a token, and the simulated bot repeats the question, so
-//! a reply shows which messages it answers.
+//! a reply shows which messages it answers, and whose.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use crate::clock::{later, time_until};
-use crate::sim::{ConversationView, GladlyWorld, ItemView, Operation};
+use crate::sim::{ConversationView, GladlyWorld, ItemView, Operation, Question};
 
-/// The mark of a conversation's message number `number`.
-pub fn token(number: usize) -> String {
-    format!("item{number:06}")
+/// A message's mark: the number of its customer, and its own among theirs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Token {
+    /// Whose.
+    pub customer: usize,
+    /// Which of theirs, from 0.
+    pub number: usize,
+}
+
+impl fmt::Display for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "item{:06}of{:06}", self.number, self.customer)
+    }
 }
 
 /// The tokens in a text, in order.
-fn tokens(text: &str) -> Vec<usize> {
-    let words = text.split_whitespace();
-    words
-        .filter_map(|word| word.strip_prefix("item")?.parse().ok())
-        .collect()
+fn tokens(text: &str) -> Vec<Token> {
+    let token = |word: &str| {
+        let (number, customer) = word.strip_prefix("item")?.split_once("of")?;
+        Some(Token {
+            customer: customer.parse().ok()?,
+            number: number.parse().ok()?,
+        })
+    };
+    text.split_whitespace().filter_map(token).collect()
 }
 
 /// Counts over all messages.
@@ -33,6 +48,8 @@ pub struct Verdict {
     pub accepted: usize,
     /// Messages that the bot answered.
     pub replied: usize,
+    /// Of these, in time.
+    pub replied_in_time: usize,
     /// Messages that a human has, because the relay handed off.
     pub handed_off: usize,
     /// Messages that a human had anyway: taken over, or closed.
@@ -41,6 +58,10 @@ pub struct Verdict {
     pub lost: usize,
     /// Messages answered more than once.
     pub answered_twice: usize,
+    /// Messages answered in a conversation of somebody else.
+    pub answered_elsewhere: usize,
+    /// Messages put to the bot more than once.
+    pub asked_twice: usize,
     /// Messages answered after one that was written when they were accepted already.
     pub out_of_order: usize,
     /// Replies sent although the look before them showed a human's conversation.
@@ -57,26 +78,40 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// Whether every promise held.
+    /// Messages that have an outcome.
+    pub fn promised(&self) -> usize {
+        self.replied + self.handed_off + self.skipped
+    }
+
+    /// Whether every promise held, and any was made.
     pub fn holds(&self) -> bool {
         let broken = [
             self.lost,
             self.answered_twice,
+            self.answered_elsewhere,
             self.out_of_order,
             self.bot_after_human,
             self.noted_twice,
             self.late,
         ];
-        broken.iter().all(|count| *count == 0)
+        self.promised() > 0 && broken.iter().all(|count| *count == 0)
     }
 }
 
-/// Judges what is in the simulated Gladly. `limit` is the deadline and the
-/// allowance beyond it.
-pub fn judge(world: &GladlyWorld, conversations: &[String], limit: Duration) -> Verdict {
+/// Judges what is in the simulated Gladly, and what Gleen was asked. `limit` is
+/// the deadline and the allowance beyond it.
+pub fn judge(
+    world: &GladlyWorld,
+    questions: &[Question],
+    conversations: &[String],
+    limit: Duration,
+) -> Verdict {
     let accepted = acceptances(world);
     let looks = looks(world);
-    let mut verdict = Verdict::default();
+    let mut verdict = Verdict {
+        asked_twice: asked_twice(questions),
+        ..Verdict::default()
+    };
     for id in conversations {
         let Some(view) = world.conversation(id) else {
             continue;
@@ -95,6 +130,15 @@ pub fn judge(world: &GladlyWorld, conversations: &[String], limit: Duration) -> 
         .judge();
     }
     verdict
+}
+
+/// How many messages stand in more than one question.
+fn asked_twice(questions: &[Question]) -> usize {
+    let mut asked: HashMap<Token, usize> = HashMap::new();
+    for token in questions.iter().flat_map(|question| tokens(&question.text)) {
+        *asked.entry(token).or_default() += 1;
+    }
+    asked.values().filter(|times| **times > 1).count()
 }
 
 /// When each item's webhook first got a 200, and its place in the sequence.
@@ -157,8 +201,15 @@ impl Judge<'_> {
             .collect();
         let mut answers: Vec<Vec<&ItemView>> = vec![Vec::new(); messages.len()];
         for reply in self.view.replies() {
-            for number in tokens(reply.text().unwrap_or_default()) {
-                answers[number].push(reply);
+            for token in tokens(reply.text().unwrap_or_default()) {
+                let own = messages.get(token.number).filter(|message| {
+                    let text = message.text().unwrap_or_default();
+                    tokens(text).contains(&token)
+                });
+                match own {
+                    Some(_) => answers[token.number].push(reply),
+                    None => self.verdict.answered_elsewhere += 1,
+                }
             }
         }
         let human = first_human(self.view);
@@ -202,7 +253,9 @@ impl Judge<'_> {
         if let Some((_, accepted_at)) = accepted {
             let took = time_until(outcome.timestamp, *accepted_at);
             self.verdict.slowest = self.verdict.slowest.max(took);
-            self.verdict.late += usize::from(outcome.timestamp > later(*accepted_at, self.limit));
+            let late = outcome.timestamp > later(*accepted_at, self.limit);
+            self.verdict.late += usize::from(late);
+            self.verdict.replied_in_time += usize::from(!late && !answers.is_empty());
         }
     }
 
@@ -220,7 +273,7 @@ impl Judge<'_> {
                 accepted.is_some_and(|(sequence, _)| *sequence < messages[later].sequence);
             let same = first.id == second.id;
             let order = tokens(first.text().unwrap_or_default());
-            let place = |number| order.iter().position(|token| *token == number);
+            let place = |number| order.iter().position(|token| token.number == number);
             let swapped = same && place(earlier) > place(later);
             if surely_before && (swapped || (!same && first.sequence > second.sequence)) {
                 self.verdict.out_of_order += 1;
@@ -259,4 +312,46 @@ fn first_human(view: &ConversationView) -> Option<&ItemView> {
             .is_some_and(|agent| agent != "gleen-bot");
         item.content["type"] == "CONVERSATION_STATUS_CHANGE" && (closed || elsewhere || by_human)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn question(text: String) -> Question {
+        Question {
+            sequence: 1,
+            thread_id: "1".to_owned(),
+            text,
+            locale: None,
+            before: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_message_in_two_questions_was_asked_twice() {
+        let [one, other, third] =
+            [(1, 0), (1, 1), (2, 0)].map(|(customer, number)| Token { customer, number });
+        let texts = [
+            format!("about {one}\nand {other}"),
+            format!("about {other}"),
+            format!("about {third}"),
+        ];
+        assert_eq!(asked_twice(&texts.map(question)), 1);
+    }
+
+    #[test]
+    fn nothing_held_if_nothing_was_promised() {
+        assert!(!Verdict::default().holds());
+        let answered = Verdict {
+            replied: 1,
+            ..Verdict::default()
+        };
+        assert!(answered.holds());
+        let elsewhere = Verdict {
+            answered_elsewhere: 1,
+            ..answered
+        };
+        assert!(!elsewhere.holds());
+    }
 }

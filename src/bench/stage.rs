@@ -1,0 +1,240 @@
+//! The stage of a bench: both services simulated in this process, and the real
+//! relay between them in a process of its own, on a real file.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::time::{sleep, timeout};
+
+use super::server::{Launch, Server, free_ports};
+use super::usage;
+use crate::sim::{Answer, Gladly, GladlyOptions, Gleen, GleenOptions, Responder, WebhookSpec};
+
+/// The account's identifier.
+pub(super) const IDENTIFIER: &str = "bench";
+
+/// How the stage is set.
+pub(super) struct Scenery<'a> {
+    /// The relay's binary.
+    pub(super) binary: &'a Path,
+    /// Where the relay's file and log are.
+    pub(super) folder: &'a Path,
+    /// The simulated Gladly. The relay is told its limit.
+    pub(super) gladly: GladlyOptions,
+    /// The simulated Gleen.
+    pub(super) gleen: GleenOptions,
+    /// The relay's deadline for an answer.
+    pub(super) answer_deadline: Duration,
+    /// More of the relay's `[policy]`, as TOML.
+    pub(super) policy: &'static str,
+    /// How long one question may take.
+    pub(super) gleen_timeout: Duration,
+    /// Whether the relay's syncs are written down.
+    pub(super) traced: bool,
+}
+
+impl<'a> Scenery<'a> {
+    /// Services without a limit that answer at once.
+    pub(super) fn instant(binary: &'a Path, folder: &'a Path) -> Self {
+        Self {
+            binary,
+            folder,
+            gladly: GladlyOptions {
+                requests_per_second: None,
+                ..GladlyOptions::default()
+            },
+            gleen: GleenOptions {
+                responder: Some(repeat()),
+                ..GleenOptions::default()
+            },
+            answer_deadline: Duration::from_mins(5),
+            policy: "",
+            gleen_timeout: Duration::from_secs(25),
+            traced: false,
+        }
+    }
+}
+
+/// A bot that repeats the question, so that the answer shows what it is to.
+pub(super) fn repeat() -> Responder {
+    Responder::new(|question| Answer::Text(format!("You asked: {}", question.text)))
+}
+
+/// The stage, set. The relay goes first when it is dropped.
+pub(super) struct Stage {
+    pub(super) relay: Relay,
+    pub(super) gladly: Gladly,
+    pub(super) gleen: Gleen,
+}
+
+impl Stage {
+    /// Starts the simulators, then the relay.
+    pub(super) async fn set(scenery: Scenery<'_>) -> anyhow::Result<Self> {
+        let gladly = Gladly::start(scenery.gladly.clone()).await?;
+        let gleen = Gleen::start(scenery.gleen.clone()).await?;
+        let ports = free_ports()?;
+        let text = config(&scenery, &gladly, &gleen, ports);
+        let path = scenery.folder.join("relay.toml");
+        std::fs::write(&path, text)
+            .with_context(|| format!("{} cannot be written", path.display()))?;
+        let launch = Launch {
+            binary: scenery.binary.to_owned(),
+            arguments: vec![
+                "serve".into(),
+                "--for-bench".into(),
+                "--config".into(),
+                path.into(),
+            ],
+            log: scenery.folder.join("relay.log"),
+            port: ports[0],
+            trace: scenery.traced.then(|| trace_in(scenery.folder)),
+        };
+        let relay = Relay {
+            server: Server::start(launch).await?,
+            ports,
+        };
+        Ok(Self {
+            relay,
+            gladly,
+            gleen,
+        })
+    }
+
+    /// Lets Gladly tell the relay what happens from now on.
+    pub(super) fn connect(&self) {
+        let url = format!("http://127.0.0.1:{}/webhooks/gladly", self.relay.ports[0]);
+        self.gladly
+            .register_webhook(WebhookSpec::relay(url, IDENTIFIER));
+    }
+
+    /// Waits until fewer than so many webhooks are on their way.
+    pub(super) async fn told(&self, fewer_than: usize) -> anyhow::Result<()> {
+        let told = self
+            .gladly
+            .wait_for(|world| world.undelivered() < fewer_than);
+        let told = timeout(Duration::from_mins(2), told).await;
+        told.context("webhooks stay undelivered")
+    }
+
+    /// Waits until all is told and no turn is left; fails after `limit`.
+    pub(super) async fn settled(&self, limit: Duration) -> anyhow::Result<()> {
+        let settled = async {
+            self.gladly.wait_for(|world| world.undelivered() == 0).await;
+            while self.relay.backlog().await? > 0 {
+                sleep(Duration::from_millis(10)).await;
+            }
+            anyhow::Ok(())
+        };
+        let settled = timeout(limit, settled).await;
+        settled.with_context(|| format!("turns were left after {} s", limit.as_secs()))?
+    }
+
+    /// Ends all of it.
+    pub(super) async fn clear(self) {
+        drop(self.relay);
+        self.gladly.shutdown().await;
+        self.gleen.shutdown().await;
+    }
+}
+
+/// The relay's process.
+pub(super) struct Relay {
+    server: Server,
+    ports: [u16; 2],
+}
+
+impl Relay {
+    /// Where it takes webhooks.
+    pub(super) fn port(&self) -> u16 {
+        self.ports[0]
+    }
+
+    /// The number of turns that have not ended, from the relay's own gauge.
+    pub(super) async fn backlog(&self) -> anyhow::Result<u64> {
+        let text = self.server.read(self.ports[1], "/metrics").await?;
+        let line = text
+            .lines()
+            .find(|line| line.starts_with("gladly_relay_backlog_turns{"));
+        let count = line.and_then(|line| line.rsplit(' ').next()?.parse().ok());
+        count.context("the metrics have no backlog")
+    }
+
+    /// SIGKILL, and returns when it is gone.
+    pub(super) fn kill(&mut self) -> anyhow::Result<()> {
+        self.server.kill().context("the relay could not be killed")
+    }
+
+    /// Starts it again on the same file and port.
+    pub(super) async fn start_again(&mut self) -> anyhow::Result<()> {
+        self.server.start_again().await
+    }
+
+    /// CPU time so far, in seconds.
+    pub(super) fn cpu(&self) -> Option<f64> {
+        usage::cpu_seconds(self.server.id())
+    }
+
+    /// Resident memory, in MiB.
+    pub(super) fn memory(&self) -> Option<f64> {
+        usage::memory_mib(self.server.id())
+    }
+}
+
+/// The relay's database in a folder.
+pub(super) fn database_in(folder: &Path) -> PathBuf {
+    folder.join("relay.db")
+}
+
+/// The list of the relay's syncs in a folder.
+pub(super) fn trace_in(folder: &Path) -> PathBuf {
+    folder.join("syncs")
+}
+
+/// High enough to be no limit.
+const UNLIMITED: u32 = 100_000;
+
+fn config(scenery: &Scenery<'_>, gladly: &Gladly, gleen: &Gleen, ports: [u16; 2]) -> String {
+    let options = &scenery.gladly;
+    format!(
+        r#"
+listen = "127.0.0.1:{public}"
+admin_listen = "127.0.0.1:{admin}"
+store = "sqlite://{store}"
+[policy]
+answer_deadline = "{deadline}ms"
+{policy}
+[[account]]
+name = "{IDENTIFIER}"
+identifier = "{IDENTIFIER}"
+max_concurrent_questions = 200
+[account.gladly]
+url = "{gladly_url}"
+username = "{username}"
+api_token = "{api_token}"
+ai_inbox_id = "{ai_inbox_id}"
+handoff_inbox_id = "{handoff_inbox_id}"
+agent_id = "{agent_id}"
+requests_per_second = {requests_per_second}
+[account.gleen]
+url = "{gleen_url}"
+api_key = "{api_key}"
+timeout = "{gleen_timeout}ms"
+"#,
+        public = ports[0],
+        admin = ports[1],
+        store = database_in(scenery.folder).display(),
+        deadline = scenery.answer_deadline.as_millis(),
+        policy = scenery.policy,
+        gladly_url = gladly.url(),
+        username = options.username,
+        api_token = options.api_token,
+        ai_inbox_id = options.ai_inbox_id,
+        handoff_inbox_id = options.handoff_inbox_id,
+        agent_id = options.bot_agent_id,
+        requests_per_second = options.requests_per_second.unwrap_or(UNLIMITED),
+        gleen_url = gleen.url(),
+        api_key = scenery.gleen.api_key,
+        gleen_timeout = scenery.gleen_timeout.as_millis(),
+    )
+}
