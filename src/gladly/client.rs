@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use jiff::Timestamp;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use reqwest::{Method, RequestBuilder, StatusCode, Url};
 use secrecy::ExposeSecret;
@@ -109,11 +110,16 @@ impl Client {
         })
     }
 
-    /// Waits until a call may be made. May be dropped while it waits.
+    /// Waits until a call may be made that serves a customer whose deadline is
+    /// `deadline`. May be dropped while it waits.
     ///
     /// # Errors
     /// [`GladlyError::Unauthorised`] at once while the credentials are refused.
-    pub async fn permit(&self, precedence: Precedence) -> Result<Permit, GladlyError> {
+    pub async fn permit(
+        &self,
+        precedence: Precedence,
+        deadline: Timestamp,
+    ) -> Result<Permit, GladlyError> {
         let refused = |after| GladlyError::Unauthorised {
             operation: "permit",
             after,
@@ -122,7 +128,7 @@ impl Client {
         if let Some(after) = self.lockout.closed_after_probe().await {
             return Err(refused(after));
         }
-        self.pace.wait(precedence).await;
+        self.pace.wait(precedence, deadline).await;
         match self.lockout.enter(Instant::now()) {
             Entry::Open => Ok(Permit(())),
             Entry::Closed(_) => match self.lockout.closed_after_probe().await {
@@ -135,7 +141,7 @@ impl Client {
                 let probing = self.lockout.probe().await;
                 self.ask_whose_organization(Permit(())).await?;
                 drop(probing);
-                self.pace.wait(precedence).await;
+                self.pace.wait(precedence, deadline).await;
                 Ok(Permit(()))
             }
         }
@@ -357,7 +363,7 @@ impl Client {
             // About this call alone, unless the user may not even ask whose
             // organization this is.
             StatusCode::FORBIDDEN if self.lockout.is_in_doubt(Instant::now()) => {
-                self.pace.wait(Precedence::Settle).await;
+                self.pace.wait(Precedence::Settle, Timestamp::MIN).await;
                 if let Err(refused @ GladlyError::Unauthorised { .. }) =
                     self.ask_whose_organization(Permit(())).await
                 {

@@ -146,12 +146,13 @@ impl Run {
     async fn permit(&self, precedence: Precedence) -> Result<Permit, GladlyError> {
         let gladly = &self.account.gladly;
         let calm_for = self.turn.calm_for(self.shared.clock.now().at);
-        let permit = gladly.permit(precedence);
+        let deadline = self.turn.deadline_at();
+        let permit = gladly.permit(precedence, deadline);
         match calm_for {
             None => permit.await,
             Some(calm_for) => match tokio::time::timeout(calm_for, permit).await {
                 Ok(permit) => permit,
-                Err(_) => gladly.permit(Precedence::Urgent).await,
+                Err(_) => gladly.permit(Precedence::Urgent, deadline).await,
             },
         }
     }

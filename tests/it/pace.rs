@@ -10,6 +10,7 @@ use gladly_relay::id::ItemId;
 use gladly_relay::outcome::{HandoffReason, Outcome};
 use gladly_relay::sim::{Gladly, GladlyOptions, Gleen, Message, Operation, Reply, What};
 use gladly_relay::store::Operations;
+use jiff::Timestamp;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -286,13 +287,24 @@ async fn a_429_stops_every_call_for_as_long_as_gladly_asks() {
     relay
         .gladly
         .spoil_next(Operation::GetItem, What::too_many(20));
-    let permit = client.permit(Precedence::Fetch).await.unwrap();
+    let permit = client
+        .permit(Precedence::Fetch, Timestamp::MAX)
+        .await
+        .unwrap();
     let id = ItemId::parse("i").unwrap();
     assert!(client.item(permit, &id).await.is_err());
     tokio::time::pause();
-    let before = timeout(Duration::from_secs(19), client.permit(Precedence::Reply)).await;
+    let before = timeout(
+        Duration::from_secs(19),
+        client.permit(Precedence::Reply, Timestamp::MAX),
+    )
+    .await;
     assert!(before.is_err(), "a call may go before its time");
     // A quarter more, so that not all callers come back at once.
-    let after = timeout(Duration::from_secs(7), client.permit(Precedence::Reply)).await;
+    let after = timeout(
+        Duration::from_secs(7),
+        client.permit(Precedence::Reply, Timestamp::MAX),
+    )
+    .await;
     assert!(after.is_ok(), "no call may go after its time");
 }
