@@ -10,6 +10,7 @@
 //! | not by a customer, no text, automated, asks for a human, loop | [`policy::decide`], at [`Step::Ask`] |
 //! | Gleen fails, is late, is asked again | `ask::gleen_failed` |
 //! | Gleen says nothing or "transfer" | [`policy::judge`] |
+//! | more waits than can be answered | `handoff::give_up` |
 //! | the deadline passes | [`Turn::next`] before anything is sent; `deliver` after |
 //! | a human takes over while the bot thinks | `deliver`, by a look before the reply |
 //! | Gladly refuses the reply | `deliver::reply_failed` |
@@ -23,6 +24,7 @@
 //! [`policy::judge`]: super::policy::judge
 
 mod ask;
+mod calls;
 mod deliver;
 mod failures;
 mod gather;
@@ -45,7 +47,7 @@ pub use parts::{Part, PartKind, PartState};
 use super::policy::Content;
 use crate::clock::{Moment, earlier, time_until};
 use crate::config::Policy;
-use crate::conversation::{Bot, Facts, Known, Look, Whose, Written};
+use crate::conversation::{Bot, FRESH, Facts, Known, Look, Whose, Written};
 use crate::gladly::{Conversation, GladlyError, Item, Listed};
 use crate::gleen::{Answer, GleenError};
 use crate::id::{AccountName, ConversationId, InboxId, ItemId, ThreadId, TurnId};
@@ -140,6 +142,9 @@ pub enum Happened {
     Merged,
     /// The deadline passed first. The call was not made, or does not matter.
     DeadlinePassed,
+    /// So many calls go first that it can't be answered in time: the call was not
+    /// made.
+    TooLate,
 }
 
 /// All that decisions depend on, beside the turn.
@@ -160,6 +165,8 @@ pub struct Context<'a> {
     pub now: Moment,
     /// What the machine's clock shows people.
     pub wall: Timestamp,
+    /// How long it takes until Gladly has taken all calls that wait.
+    pub backlog: Duration,
     /// From 0 to 1, anew each time.
     pub random: f64,
 }
@@ -188,6 +195,8 @@ pub struct Turn {
     words: Words,
     /// Learnt since it was last stored.
     learnt: Vec<Learnt>,
+    /// When its messages' calls were begun, by this process.
+    reading_since: Option<Moment>,
     /// What is being done, and since when.
     doing: Option<Action>,
     doing_since: Option<Timestamp>,
@@ -232,6 +241,8 @@ struct State {
     thread_forgotten: bool,
     parts: Vec<PartState>,
     reason: Option<HandoffReason>,
+    /// Others wait for the calls that a handoff can do without.
+    hurried: bool,
     /// Failures in a row, of looks or of other calls, and when the first was.
     failures: u32,
     failing_since: Option<Timestamp>,
@@ -350,6 +361,7 @@ impl Turn {
     fn absorb(&mut self, doing: Option<Action>, happened: Happened, context: &Context<'_>) {
         match (doing, happened) {
             (_, Happened::DeadlinePassed) => self.deadline_passed = true,
+            (_, Happened::TooLate) => self.give_up(context),
             (_, Happened::Claimed) => self.resume(context),
             (_, Happened::Looked) => self.looked(),
             (Some(Action::Trace(id)), Happened::Traced(_)) => self.traced(&id, None, context),
@@ -417,6 +429,28 @@ impl Turn {
             .known()
             .facts
             .whose(context.bot, self.since(), context.now)
+    }
+
+    /// As far as reading and asking is concerned.
+    fn whose_to_read(&self, context: &Context<'_>) -> Whose {
+        let facts = &context.known().facts;
+        facts.whose_to_read(context.bot, self.since(), context.now)
+    }
+
+    /// As far as asking is concerned: time in the queue may have passed since it was
+    /// told whose it is, but no more than that.
+    pub fn whose_to_ask(&self, facts: &Facts, bot: &Bot, now: Moment) -> Whose {
+        let age = self.reading_since.and_then(|since| since.age(now));
+        if age.is_some_and(|age| age <= FRESH) {
+            facts.whose_to_read(bot, self.since(), now)
+        } else {
+            facts.whose(bot, self.since(), now)
+        }
+    }
+
+    /// Notes that a call that reads messages begins now.
+    pub const fn begin_read(&mut self, now: Moment) {
+        self.reading_since = Some(now);
     }
 
     /// Nothing if the conversation is clear to be written into; else what to do.

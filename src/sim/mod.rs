@@ -30,6 +30,8 @@ pub use gladly::{
     DeliveryOptions, Gladly, GladlyOptions, GladlyWorld, ItemView, Latency, Limiter, Message,
     MessageEvents, WebhookSpec,
 };
+#[cfg(test)]
+pub(crate) use gladly::{Pace as ServersPace, Rules};
 pub use gleen::{
     Answer, Exchange, Gleen, GleenOptions, GleenWorld, Question, Responder, WhenUnknown,
 };

@@ -37,6 +37,8 @@ pub use message::{Channel, Message};
 pub use options::{
     AgentNull, ApiInitiator, Chaos, DeliveryOptions, GladlyOptions, Latency, Limiter, MessageEvents,
 };
+#[cfg(test)]
+pub(crate) use pace::{Pace, Rules};
 pub use webhook::WebhookSpec;
 pub use world::World as GladlyWorld;
 
