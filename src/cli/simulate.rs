@@ -4,12 +4,13 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::serve::stop_on_signal;
 use crate::config::parse_duration;
 use crate::sim::{
-    GladlyOptions, GleenOptions, Standalone, StandaloneOptions, WebhookSpec, serve_standalone,
+    GladlyOptions, GleenOptions, Latency, Limiter, Standalone, StandaloneOptions, WebhookSpec,
+    serve_standalone,
 };
 
 /// Where and how to serve them.
@@ -33,6 +34,39 @@ pub(super) struct SimulateArguments {
     /// The organization's calls per second; 0 for no limit
     #[arg(long, default_value_t = 10)]
     requests_per_second: u32,
+    /// How that is counted
+    #[arg(long, value_enum, default_value_t = LimiterName::SlidingSecond)]
+    limiter: LimiterName,
+    /// Calls per second that another client of the organization makes
+    #[arg(long, default_value_t = 0)]
+    others_per_second: u32,
+    /// How long a call to Gladly and its answer are on the way, such as 50ms
+    #[arg(long, default_value = "0s", value_parser = duration)]
+    latency: Duration,
+    /// The most that is added to that by chance
+    #[arg(long, default_value = "0s", value_parser = duration)]
+    jitter: Duration,
+}
+
+/// How calls are counted.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum LimiterName {
+    /// So many in any second
+    SlidingSecond,
+    /// So many in each second of the server's clock
+    WholeSeconds,
+    /// A bucket that holds a second's worth and fills as fast
+    TokenBucket,
+}
+
+impl From<LimiterName> for Limiter {
+    fn from(name: LimiterName) -> Self {
+        match name {
+            LimiterName::SlidingSecond => Self::SlidingSecond,
+            LimiterName::WholeSeconds => Self::WholeSeconds,
+            LimiterName::TokenBucket => Self::TokenBucket,
+        }
+    }
 }
 
 /// Serves both until SIGTERM or SIGINT.
@@ -43,6 +77,12 @@ pub(super) async fn simulate(arguments: SimulateArguments) -> anyhow::Result<Exi
         gladly: GladlyOptions {
             listen: arguments.gladly_listen,
             requests_per_second: (limit > 0).then_some(limit),
+            limiter: arguments.limiter.into(),
+            others_per_second: arguments.others_per_second,
+            latency: Latency {
+                least: arguments.latency,
+                jitter: arguments.jitter,
+            },
             ..GladlyOptions::default()
         },
         gleen: GleenOptions {

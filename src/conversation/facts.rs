@@ -26,6 +26,10 @@ pub const FRESH: Duration = Duration::from_secs(15);
 /// Gladly delivers within seconds, and again for an hour and a half.
 const LATE: Duration = Duration::from_mins(1);
 
+/// How long it is enough for reading messages and asking the bot: while many wait
+/// for their turn, a look for each would cost one answer in four.
+const FRESH_TO_READ: Duration = Duration::from_mins(2);
+
 /// What the relay has heard of one conversation.
 #[expect(
     clippy::struct_excessive_bools,
@@ -400,6 +404,16 @@ impl Facts {
     /// `since`. What was told before a message can't silence it: the message
     /// itself may have brought the conversation to the bot.
     pub fn whose(&self, bot: &Bot, since: u64, now: Moment) -> Whose {
+        self.whose_within(FRESH, bot, since, now)
+    }
+
+    /// As [`Facts::whose`], for reading the messages and asking the bot. Nothing is
+    /// written by it: the look before the reply is still to come.
+    pub fn whose_to_read(&self, bot: &Bot, since: u64, now: Moment) -> Whose {
+        self.whose_within(FRESH_TO_READ, bot, since, now)
+    }
+
+    fn whose_within(&self, fresh: Duration, bot: &Bot, since: u64, now: Moment) -> Whose {
         let Some(holder) = self.holder.as_ref().filter(|_| self.doubted.is_none()) else {
             return Whose::Unclear;
         };
@@ -420,7 +434,7 @@ impl Facts {
                     reason
                 })
             }
-            Ok(()) if open && holder.at.age(now).is_some_and(is_fresh) => Whose::Bots,
+            Ok(()) if open && holder.at.age(now).is_some_and(|age| age <= fresh) => Whose::Bots,
             _ => Whose::Unclear,
         }
     }

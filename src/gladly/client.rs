@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use super::error::GladlyError;
 use super::lockout::{Entry, Lockout};
 use super::model::{Conversation, Item};
-use super::pace::{Pace, Precedence};
+use super::pace::{Admission, Ask, Engaged, Member, Pace, Permit, Precedence};
 use crate::clock::Clock;
 use crate::config::GladlyConfig;
 use crate::conversation::{Clearance, Stale};
@@ -38,11 +38,6 @@ const LARGEST_ANSWER: usize = 32 * 1024 * 1024;
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit-second");
 const RATE_REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining-second");
 const LIMITED_DATA: HeaderName = HeaderName::from_static("gladly-limited-data");
-
-/// The right to make one call.
-#[derive(Debug)]
-#[must_use = "a permit that is not spent wastes a call of the organization's rate"]
-pub struct Permit(());
 
 /// What to send as a reply.
 #[derive(Debug, Clone, Copy)]
@@ -68,6 +63,7 @@ pub struct Client {
     base: Url,
     account: AccountName,
     pace: Arc<Pace>,
+    member: Member,
     lockout: Lockout,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
@@ -102,6 +98,7 @@ impl Client {
             http,
             base,
             account: account.clone(),
+            member: pace.join(),
             pace,
             lockout: Lockout::default(),
             clock,
@@ -109,11 +106,12 @@ impl Client {
         })
     }
 
-    /// Waits until a call may be made. May be dropped while it waits.
+    /// Waits until the calls that are asked for may be made. May be dropped while
+    /// it waits.
     ///
     /// # Errors
     /// [`GladlyError::Unauthorised`] at once while the credentials are refused.
-    pub async fn permit(&self, precedence: Precedence) -> Result<Permit, GladlyError> {
+    pub async fn permits(&self, ask: Ask) -> Result<Admission, GladlyError> {
         let refused = |after| GladlyError::Unauthorised {
             operation: "permit",
             after,
@@ -122,23 +120,44 @@ impl Client {
         if let Some(after) = self.lockout.closed_after_probe().await {
             return Err(refused(after));
         }
-        self.pace.wait(precedence).await;
+        let mut permits = match self.pace.wait(self.member, ask).await {
+            Admission::Granted(permits) => permits,
+            Admission::TooLate => return Ok(Admission::TooLate),
+        };
         match self.lockout.enter(Instant::now()) {
-            Entry::Open => Ok(Permit(())),
+            Entry::Open => Ok(Admission::Granted(permits)),
             Entry::Closed(_) => match self.lockout.closed_after_probe().await {
-                None => Ok(Permit(())),
+                None => Ok(Admission::Granted(permits)),
                 Some(after) => Err(refused(after)),
             },
             Entry::Probe => {
                 // Only a call that is nobody's in particular shows whether the user
                 // is accepted again.
                 let probing = self.lockout.probe().await;
-                self.ask_whose_organization(Permit(())).await?;
+                let permit = permits.take().unwrap_or_else(|| self.pace.free());
+                drop(permits);
+                // Seldom, so it shall not make every turn's future larger.
+                Box::pin(self.ask_whose_organization(permit)).await?;
                 drop(probing);
-                self.pace.wait(precedence).await;
-                Ok(Permit(()))
+                Ok(self.pace.wait(self.member, ask).await)
             }
         }
+    }
+
+    /// Whether calls are kept back because the credentials are refused.
+    pub fn is_locked_out(&self) -> bool {
+        self.lockout.is_closed(Instant::now())
+    }
+
+    /// Counts what one more turn needs, until it is dropped.
+    pub fn engage(&self) -> Engaged {
+        self.pace.engage(self.member)
+    }
+
+    /// How long it takes until all calls that the account's turns need have been
+    /// made, and so many more.
+    pub fn takes(&self, calls: u32) -> Duration {
+        self.pace.takes(self.member, calls)
     }
 
     /// `GET /organization`: a neutral call, which any accepted user may make.
@@ -357,9 +376,12 @@ impl Client {
             // About this call alone, unless the user may not even ask whose
             // organization this is.
             StatusCode::FORBIDDEN if self.lockout.is_in_doubt(Instant::now()) => {
-                self.pace.wait(Precedence::Settle).await;
-                if let Err(refused @ GladlyError::Unauthorised { .. }) =
-                    self.ask_whose_organization(Permit(())).await
+                let ask = Ask::one(Precedence::Settle, Instant::now());
+                let admission = self.pace.wait(self.member, ask).await;
+                if let Admission::Granted(mut permits) = admission
+                    && let Some(permit) = permits.take()
+                    && let Err(refused @ GladlyError::Unauthorised { .. }) =
+                        Box::pin(self.ask_whose_organization(permit)).await
                 {
                     return Err(refused);
                 }
@@ -382,9 +404,7 @@ impl Client {
         operation: &'static str,
         request: RequestBuilder,
     ) -> Result<Answer, GladlyError> {
-        let Permit(()) = permit;
-
-        let started = Instant::now();
+        let started = permit.spend();
         let count = |status: String| {
             self.metrics.request(
                 &self.account,
@@ -400,7 +420,7 @@ impl Client {
         };
         let mut response = request.send().await.map_err(|error| cut(&error))?;
         let (status, headers) = (response.status(), response.headers().clone());
-        self.learn(status, &headers);
+        self.learn(status, &headers, started);
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| cut(&error))? {
             body.extend_from_slice(&chunk);
@@ -418,13 +438,15 @@ impl Client {
     }
 
     /// Adjusts the pace to what the answer's head says.
-    fn learn(&self, status: StatusCode, headers: &HeaderMap) {
+    fn learn(&self, status: StatusCode, headers: &HeaderMap, sent_at: Instant) {
         if status == StatusCode::TOO_MANY_REQUESTS {
-            self.pace.throttle(crate::upstream::retry_after(headers));
+            self.pace
+                .throttle(crate::upstream::retry_after(headers), sent_at);
         } else {
             self.pace.observe(
                 number(headers, &RATE_LIMIT),
                 number(headers, &RATE_REMAINING),
+                sent_at,
             );
         }
     }

@@ -68,6 +68,11 @@ impl Lockout {
         self.closed(Instant::now())
     }
 
+    /// Whether calls are kept back.
+    pub(super) fn is_closed(&self, now: Instant) -> bool {
+        self.closed(now).is_some()
+    }
+
     /// How long calls are still kept back; none if one may try.
     fn closed(&self, now: Instant) -> Option<Duration> {
         let until = self.state().closed_until.filter(|until| now < *until)?;

@@ -10,8 +10,11 @@ mod pace;
 #[cfg(test)]
 mod tests;
 
-pub use client::{Client, Listed, Permit, ReplyContent};
+pub use client::{Client, Listed, ReplyContent};
 pub use error::{GladlyError, Refusal};
 pub use event::{Malformed, Webhook, WebhookContent, parse_webhook};
 pub use model::{Conversation, Initiator, Item, ItemContent};
-pub use pace::{Pace, Precedence, Window};
+pub use pace::{
+    Admission, Ask, Effort, Engaged, Key, Member, Pace, Permit, Permits, Precedence, Queue, Slot,
+    Window,
+};

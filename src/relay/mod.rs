@@ -15,7 +15,9 @@ pub mod turn;
 pub mod policy;
 
 mod breaker;
+mod late_note;
 mod running;
+mod thinking;
 mod upkeep;
 
 use std::collections::BTreeMap;
@@ -38,10 +40,14 @@ use crate::telemetry::Metrics;
 use crate::{gladly, gleen};
 use breaker::Breaker;
 use running::Running;
+use thinking::Thinking;
 
 /// The most turns of one account that run at once. Those that only wait for
 /// Gleen don't keep others from being handed off in time.
 const RUNNING_TURNS: usize = 1_000;
+
+/// The most notes of one account that wait for room.
+const LATE_NOTES: usize = 1_000;
 
 /// All accounts' turns in this process.
 pub struct Relay {
@@ -69,6 +75,9 @@ struct Account {
     gladly: gladly::Client,
     gleen: gleen::Client,
     breaker: Mutex<Breaker>,
+    thinking: Thinking,
+    /// One permit per note that waits for room: a bound for memory.
+    late_notes: Arc<Semaphore>,
     /// Told when a message has been journaled or a lane became free.
     wake: Notify,
     /// One permit per turn that may run: a bound for memory, not a limit to feel.
@@ -194,6 +203,8 @@ impl Account {
             )?,
             gleen: gleen::Client::new(&config.name, &config.gleen, metrics)?,
             breaker: Mutex::default(),
+            thinking: Thinking::default(),
+            late_notes: Arc::new(Semaphore::new(LATE_NOTES)),
             wake: Notify::new(),
             turn_permits: Arc::new(Semaphore::new(RUNNING_TURNS)),
             question_permits: Semaphore::new(config.max_concurrent_questions),

@@ -11,11 +11,15 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::breaker::Breaker;
+use super::late_note::LateNote;
 use super::turn::{Action, Context, Happened, PartKind, Purpose, Question, Step, Turn};
 use super::{Account, Shared};
 use crate::clock::{later, time_until};
-use crate::conversation::{Clearance, Look};
-use crate::gladly::{Conversation, GladlyError, Permit, Precedence, Refusal, ReplyContent};
+use crate::conversation::{Clearance, Look, Whose};
+use crate::gladly::{
+    Admission, Ask, Conversation, Effort, Engaged, GladlyError, Permit, Permits, Precedence,
+    Refusal, ReplyContent,
+};
 use crate::gleen::{self, GleenError};
 use crate::id::{ConversationId, ItemId, TopicId};
 use crate::outcome::Outcome;
@@ -37,6 +41,10 @@ pub(super) struct Run {
     standing: Standing,
     /// How much of it the store has counted.
     revision: u64,
+    /// For the calls that belong to the last one.
+    permits: Permits,
+    /// What it needs, for those who want to know whether they can be served.
+    engaged: Engaged,
     /// Makes the run end where it is.
     let_go: CancellationToken,
 }
@@ -53,12 +61,15 @@ impl Run {
         let_go: CancellationToken,
     ) -> Self {
         let revision = standing.known.facts.revision();
+        let engaged = account.gladly.engage();
         Self {
             shared,
             account,
             turn,
             standing,
             revision,
+            permits: Permits::default(),
+            engaged,
             let_go,
         }
     }
@@ -67,6 +78,7 @@ impl Run {
     pub(super) async fn run(mut self) {
         let mut happened = Happened::Claimed;
         while let Some(action) = self.next(happened).await {
+            self.engaged.set(self.turn.calls_left(&self.account.policy));
             let done = match action {
                 Action::Wait { until, why } => return self.put_off(until, &why).await,
                 Action::End(outcome) => return self.end(outcome).await,
@@ -83,6 +95,7 @@ impl Run {
     async fn next(&mut self, happened: Happened) -> Option<Action> {
         let (account, shared) = (self.account.clone(), self.shared.clone());
         let (standing, revision) = (self.standing.clone(), self.revision);
+        let backlog = account.gladly.takes(0);
         let much = happened.weight() >= MUCH_TEXT;
         let next = move |turn: &mut Turn| {
             let context = Context {
@@ -93,6 +106,7 @@ impl Run {
                 revision,
                 now: shared.clock.now(),
                 wall: shared.clock.wall(),
+                backlog,
                 random: fastrand::f64(),
             };
             turn.next(happened, &context)
@@ -117,15 +131,25 @@ impl Run {
     }
 
     async fn act(&mut self, action: Action) -> Result<Happened, LetGo> {
-        let happened = match action {
-            Action::Look => self.look().await,
-            Action::Trace(id) => self.trace(&id).await,
-            Action::Fetch(index) => self.fetch(index).await,
-            Action::List(purpose) => self.list(purpose).await,
-            Action::Ask(question) => return self.ask(&question).await,
-            Action::Write(index) => return self.write(index).await,
-            Action::Merge(into) => return self.merge(into).await,
-            Action::Wait { .. } | Action::End(_) => Happened::Claimed,
+        let permit = match self.turn.calls_together(&action) {
+            0 => None,
+            calls => match self.permit(calls).await {
+                Ok(permit) => Some(permit),
+                Err(happened) => return Ok(happened),
+            },
+        };
+        if matches!(action, Action::Fetch(_) | Action::List(_)) {
+            self.turn.begin_read(self.shared.clock.now());
+        }
+        let happened = match (action, permit) {
+            (Action::Look, Some(permit)) => self.look(permit).await,
+            (Action::Trace(id), Some(permit)) => self.trace(permit, &id).await,
+            (Action::Fetch(index), Some(permit)) => self.fetch(permit, index).await,
+            (Action::List(purpose), Some(permit)) => self.list(permit, purpose).await,
+            (Action::Write(index), Some(permit)) => return self.write(permit, index).await,
+            (Action::Ask(question), _) => return self.ask(&question).await,
+            (Action::Merge(into), _) => return self.merge(into).await,
+            _ => Happened::Claimed,
         };
         Ok(happened)
     }
@@ -137,33 +161,71 @@ impl Run {
     fn precedence(&self) -> Precedence {
         match self.turn.step() {
             Step::Gather => Precedence::Fetch,
-            Step::Deliver | Step::Ask | Step::HandOff => Precedence::Settle,
+            Step::Deliver => Precedence::Reply,
+            Step::Ask | Step::HandOff => Precedence::Settle,
         }
     }
 
-    /// Waits for the right to make a call. A handoff's becomes urgent while it
-    /// waits, as its deadline comes near.
-    async fn permit(&self, precedence: Precedence) -> Result<Permit, GladlyError> {
+    /// The right to make a call: one that was granted together with the last, or
+    /// one that is waited for with all that belongs to it.
+    async fn permit(&mut self, calls: u32) -> Result<Permit, Happened> {
+        loop {
+            if let Some(permit) = self.permits.take()
+                && !self.account.gladly.is_locked_out()
+            {
+                return Ok(permit);
+            }
+            if self.turn.may_be_given_up() {
+                // Counted in the queue while it waits there.
+                self.engaged.set(0);
+            }
+            let waited = self.in_time(self.wait_for(calls)).await;
+            self.engaged.set(self.turn.calls_left(&self.account.policy));
+            self.permits = match waited {
+                None => return Err(Happened::DeadlinePassed),
+                Some(Ok(Admission::TooLate)) => return Err(Happened::TooLate),
+                Some(Err(error)) => return Err(Happened::Failed(error)),
+                Some(Ok(Admission::Granted(permits))) => permits,
+            };
+        }
+    }
+
+    /// Waits for calls. A handoff's become urgent while it waits, as its deadline
+    /// comes near.
+    async fn wait_for(&self, calls: u32) -> Result<Admission, GladlyError> {
         let gladly = &self.account.gladly;
-        let calm_for = self.turn.calm_for(self.shared.clock.now().at);
-        let permit = gladly.permit(precedence);
-        match calm_for {
-            None => permit.await,
-            Some(calm_for) => match tokio::time::timeout(calm_for, permit).await {
-                Ok(permit) => permit,
-                Err(_) => gladly.permit(Precedence::Urgent).await,
-            },
+        let now = self.shared.clock.now().at;
+        let left = time_until(self.turn.deadline_at(), now);
+        let ask = self.ask_for(calls, left);
+        let Some(calm_for) = self.turn.calm_for(now) else {
+            return gladly.permits(ask).await;
+        };
+        let permits = tokio::time::timeout(calm_for, gladly.permits(ask)).await;
+        if let Ok(permits) = permits {
+            return permits;
+        }
+        let precedence = Precedence::Urgent;
+        gladly.permits(Ask { precedence, ..ask }).await
+    }
+
+    fn ask_for(&self, calls: u32, left: Duration) -> Ask {
+        let now = Instant::now();
+        let deadline = now + left;
+        let effort = || {
+            let calls = self.turn.calls_left(&self.account.policy);
+            Effort::before(deadline, calls, self.account.thinking.longish(), now)
+        };
+        Ask {
+            calls,
+            effort: self.turn.may_be_given_up().then(effort),
+            ..Ask::one(self.precedence(), deadline)
         }
     }
 
-    async fn look(&mut self) -> Happened {
-        let (id, precedence) = (self.target(), self.precedence());
-        let (account, clock) = (self.account.clone(), self.shared.clock.clone());
-        let looking = async {
-            let permit = self.permit(precedence).await?;
-            let at = clock.now();
-            Ok((at, account.gladly.conversation(permit, &id).await?))
-        };
+    async fn look(&mut self, permit: Permit) -> Happened {
+        let (id, account) = (self.target(), self.account.clone());
+        let at = self.shared.clock.now();
+        let looking = async { Ok((at, account.gladly.conversation(permit, &id).await?)) };
         let looked: Result<_, GladlyError> = match self.in_time(looking).await {
             None => return Happened::DeadlinePassed,
             Some(looked) => looked,
@@ -184,36 +246,24 @@ impl Run {
         }
     }
 
-    async fn trace(&self, id: &ConversationId) -> Happened {
-        let (account, precedence) = (self.account.clone(), self.precedence());
-        let tracing = async {
-            let permit = self.permit(precedence).await?;
-            account.gladly.conversation(permit, id).await
-        };
+    async fn trace(&self, permit: Permit, id: &ConversationId) -> Happened {
+        let tracing = self.account.gladly.conversation(permit, id);
         self.came_of(tracing, |_| Happened::Traced).await
     }
 
-    async fn fetch(&self, index: usize) -> Happened {
-        let Some(item_id) = self.turn.item_id(index).cloned() else {
+    async fn fetch(&self, permit: Permit, index: usize) -> Happened {
+        let Some(item_id) = self.turn.item_id(index) else {
             return Happened::Claimed;
         };
-        let (account, precedence) = (self.account.clone(), self.precedence());
-        let fetching = async {
-            let permit = self.permit(precedence).await?;
-            account.gladly.item(permit, &item_id).await
-        };
+        let fetching = self.account.gladly.item(permit, item_id);
         self.came_of(fetching, |item| Happened::Fetched(Box::new(item)))
             .await
     }
 
-    async fn list(&self, purpose: Purpose) -> Happened {
+    async fn list(&self, permit: Permit, purpose: Purpose) -> Happened {
         tracing::debug!(?purpose, "listing the conversation's items");
-        let (id, precedence) = (self.target(), self.precedence());
-        let account = self.account.clone();
-        let listing = async {
-            let permit = self.permit(precedence).await?;
-            account.gladly.items(permit, &id).await
-        };
+        let id = self.target();
+        let listing = self.account.gladly.items(permit, &id);
         self.came_of(listing, Happened::Listed).await
     }
 
@@ -259,7 +309,7 @@ impl Run {
         }
         self.turn.begin_question();
         self.save_running(Vec::new()).await?;
-        if self.clear().is_err() {
+        if !self.may_ask() {
             return Ok(Happened::NotMade);
         }
         let asked = gleen::Question {
@@ -269,6 +319,9 @@ impl Run {
         };
         let started = Instant::now();
         let answer = self.in_time(account.gleen.ask(asked)).await;
+        if matches!(answer, Some(Ok(_))) {
+            account.thinking.took(started.elapsed());
+        }
         let happened = match answer {
             None => {
                 // A question that had little time says nothing about Gleen's health.
@@ -290,19 +343,10 @@ impl Run {
         Ok(happened)
     }
 
-    /// Writes a part into Gladly. The permit comes first: while it is waited for,
-    /// a human may take over. Then it is stored that the part may be there; what
+    /// Writes a part into Gladly. The permit came first: while it was waited for, a
+    /// human may have taken over. Now it is stored that the part may be there; what
     /// the store knows at that moment must clear the call.
-    async fn write(&mut self, index: usize) -> Result<Happened, LetGo> {
-        let precedence = match self.turn.step() {
-            Step::Deliver => Precedence::Reply,
-            _ => self.precedence(),
-        };
-        let permit = match self.in_time(self.permit(precedence)).await {
-            None => return Ok(Happened::DeadlinePassed),
-            Some(Err(error)) => return Ok(Happened::Failed(error)),
-            Some(Ok(permit)) => permit,
-        };
+    async fn write(&mut self, permit: Permit, index: usize) -> Result<Happened, LetGo> {
         let now = self.shared.clock.now();
         self.turn.begin_write(index, now);
         self.save_running(Vec::new()).await?;
@@ -327,6 +371,11 @@ impl Run {
                 .ok_or(()),
             _ => self.clear(),
         }
+    }
+
+    fn may_ask(&self) -> bool {
+        let (facts, now) = (&self.standing.known.facts, self.shared.clock.now());
+        self.turn.whose_to_ask(facts, &self.account.bot, now) == Whose::Bots
     }
 
     fn clear(&self) -> Result<Clearance, ()> {
@@ -411,7 +460,24 @@ impl Run {
             let took = time_until(now, self.turn.received_at());
             self.shared.metrics.turn(&self.account.name, &outcome, took);
             log_end(&outcome, took);
+            self.write_note_later();
         }
+    }
+
+    /// A note that was left out is written when there is room; a stop forgets it.
+    fn write_note_later(&self) {
+        let Some(note) = self.turn.note_left_out() else {
+            return;
+        };
+        self.shared.metrics.note_left_out(&self.account.name);
+        let late = LateNote {
+            shared: self.shared.clone(),
+            account: self.account.clone(),
+            target: self.target(),
+            facts: self.standing.known.facts.clone(),
+            note: note.to_owned(),
+        };
+        late.spawn(self.let_go.clone());
     }
 
     async fn save_running(&mut self, learnt: Vec<Learnt>) -> Result<(), LetGo> {

@@ -12,6 +12,7 @@
 //! | Gleen fails, is late, may have taken the question | `ask::gleen_failed`; after a crash `resume` |
 //! | Gleen says nothing or "transfer" | [`policy::judge`] |
 //! | the breaker is open | `absorb`; it opens and closes in `relay::breaker` |
+//! | more waits than can be answered | `handoff::give_up` |
 //! | the deadline passes | `choose` and `deadline_counts` before anything is sent; `deliver::deliver` after |
 //! | a human takes over, or closes it, while the bot thinks | `obstacle`, by a look before each reply |
 //! | Gladly refuses the reply for good | `deliver::reply_failed` |
@@ -28,6 +29,7 @@
 //! [`policy::find_sent`]: super::policy::find_sent
 
 mod ask;
+mod calls;
 mod deliver;
 mod failures;
 mod gather;
@@ -50,7 +52,7 @@ pub use parts::{Part, PartKind, PartState};
 use super::policy::Content;
 use crate::clock::{Moment, earlier, time_until};
 use crate::config::Policy;
-use crate::conversation::{Bot, Facts, Known, Look, Whose, Written};
+use crate::conversation::{Bot, FRESH, Facts, Known, Look, Whose, Written};
 use crate::gladly::{GladlyError, Item, Listed};
 use crate::gleen::{Answer, GleenError};
 use crate::id::{AccountName, ConversationId, InboxId, ItemId, ThreadId, TurnId};
@@ -148,6 +150,9 @@ pub enum Happened {
     Merged,
     /// The deadline passed first. The call was not made, or does not matter.
     DeadlinePassed,
+    /// So many calls go first that it can't be answered in time: the call was not
+    /// made.
+    TooLate,
 }
 
 /// All that decisions depend on, beside the turn.
@@ -168,6 +173,8 @@ pub struct Context<'a> {
     pub now: Moment,
     /// What the machine's clock shows people.
     pub wall: Timestamp,
+    /// How long it takes until Gladly has taken all calls that wait.
+    pub backlog: Duration,
     /// From 0 to 1, anew each time.
     pub random: f64,
 }
@@ -196,6 +203,8 @@ pub struct Turn {
     words: Words,
     /// Learnt since it was last stored.
     learnt: Vec<Learnt>,
+    /// When its messages' calls were begun, by this process.
+    reading_since: Option<Moment>,
     /// What is being done, and since when.
     doing: Option<Action>,
     doing_since: Option<Timestamp>,
@@ -241,6 +250,8 @@ struct State {
     thread_forgotten: bool,
     parts: Vec<PartState>,
     reason: Option<HandoffReason>,
+    /// Others wait for the calls that a handoff can do without.
+    hurried: bool,
     /// Failures in a row, of looks or of other calls, and when the first was.
     failures: u32,
     failing_since: Option<Timestamp>,
@@ -377,6 +388,7 @@ impl Turn {
     fn absorb(&mut self, doing: Option<Action>, happened: Happened, context: &Context<'_>) {
         match (doing, happened) {
             (_, Happened::DeadlinePassed) => self.deadline_passed = true,
+            (_, Happened::TooLate) => self.give_up(context),
             (_, Happened::Claimed) => self.resume(context),
             (_, Happened::Looked) => self.looked(),
             (Some(Action::Trace(_)), Happened::Traced) => self.traced(None, context),
@@ -444,6 +456,28 @@ impl Turn {
             .known()
             .facts
             .whose(context.bot, self.since(), context.now)
+    }
+
+    /// As far as reading and asking is concerned.
+    fn whose_to_read(&self, context: &Context<'_>) -> Whose {
+        let facts = &context.known().facts;
+        facts.whose_to_read(context.bot, self.since(), context.now)
+    }
+
+    /// As far as asking is concerned: time in the queue may have passed since it was
+    /// told whose it is, but no more than that.
+    pub fn whose_to_ask(&self, facts: &Facts, bot: &Bot, now: Moment) -> Whose {
+        let age = self.reading_since.and_then(|since| since.age(now));
+        if age.is_some_and(|age| age <= FRESH) {
+            facts.whose_to_read(bot, self.since(), now)
+        } else {
+            facts.whose(bot, self.since(), now)
+        }
+    }
+
+    /// Notes that a call that reads messages begins now.
+    pub const fn begin_read(&mut self, now: Moment) {
+        self.reading_since = Some(now);
     }
 
     /// Nothing if the conversation is clear to be written into; else what to do.

@@ -4,7 +4,7 @@
 //! A caller that goes away drops the call where it stands, as hyper does for a
 //! real server: what has happened stays, what has not never will.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -61,6 +61,11 @@ pub(crate) trait Fronted: Send + 'static {
     /// Its record of calls.
     fn ledger(&mut self) -> &mut Ledger;
 
+    /// How long a call is on its way here, and its answer on the way back.
+    fn latency(&mut self) -> [Duration; 2] {
+        [Duration::ZERO; 2]
+    }
+
     /// Headers for the answer, whatever it is, and the answer itself if the
     /// call is refused.
     fn admit(&mut self) -> (HeaderMap, Option<Response>) {
@@ -74,6 +79,8 @@ pub(crate) async fn pass<W: Fronted>(
     request: Request,
     next: Next,
 ) -> Response {
+    let [there, back] = world.change(Fronted::latency);
+    travel(there).await;
     let arrival = world.change(|world| arrive(world, &request));
     let mut visit = Visit {
         world,
@@ -88,7 +95,15 @@ pub(crate) async fn pass<W: Fronted>(
     if response.extensions().get::<Cut>().is_none() {
         visit.status = Some(response.status().as_u16());
     }
+    travel(back).await;
     response
+}
+
+async fn travel(time: Duration) {
+    // A timer is a millisecond late, which no call without latency should cost.
+    if !time.is_zero() {
+        tokio::time::sleep(time).await;
+    }
 }
 
 struct Arrival {

@@ -27,9 +27,11 @@ pub use fault::{Fault, Outage, Reply, What, When};
 pub use front::RecordedRequest;
 pub use gladly::{
     AgentNull, ApiInitiator, Channel, Chaos, ConversationStatus, ConversationView, Delivery,
-    DeliveryOptions, Gladly, GladlyOptions, GladlyWorld, ItemView, Message, MessageEvents,
-    WebhookSpec,
+    DeliveryOptions, Gladly, GladlyOptions, GladlyWorld, ItemView, Latency, Limiter, Message,
+    MessageEvents, WebhookSpec,
 };
+#[cfg(test)]
+pub(crate) use gladly::{Pace as ServersPace, Rules};
 pub use gleen::{
     Answer, Exchange, Gleen, GleenOptions, GleenWorld, Question, Responder, WhenUnknown,
 };

@@ -128,6 +128,8 @@ pub struct Metrics {
     oldest_waiting: Family<AccountLabel, Seconds>,
     dead_letters: Family<AccountLabel, Gauge>,
     breaker_open: Family<AccountLabel, Gauge>,
+    notes_left_out: Family<AccountLabel, Counter>,
+    notes_written_later: Family<AccountLabel, Counter>,
 }
 
 impl Default for Metrics {
@@ -146,6 +148,8 @@ impl Default for Metrics {
             oldest_waiting: Family::default(),
             dead_letters: Family::default(),
             breaker_open: Family::default(),
+            notes_left_out: Family::default(),
+            notes_written_later: Family::default(),
         };
         metrics.registered()
     }
@@ -220,6 +224,21 @@ impl Metrics {
             "build",
             "The running version",
             Info::new([("version", env!("CARGO_PKG_VERSION"))]),
+        );
+        self.with_notes()
+    }
+
+    fn with_notes(mut self) -> Self {
+        let registry = &mut self.registry;
+        registry.register(
+            "notes_left_out",
+            "Handoffs whose note was left out because others waited for every call",
+            self.notes_left_out.clone(),
+        );
+        registry.register(
+            "notes_written_later",
+            "Notes left out at the handoff and written when there was room",
+            self.notes_written_later.clone(),
         );
         self
     }
@@ -304,6 +323,18 @@ impl Metrics {
         self.breaker_open
             .get_or_create(&label(account))
             .set(i64::from(open));
+    }
+
+    /// Counts a handoff whose note was left out.
+    pub fn note_left_out(&self, account: &AccountName) {
+        self.notes_left_out.get_or_create(&label(account)).inc();
+    }
+
+    /// Counts a note that was left out and is there now.
+    pub fn note_written_later(&self, account: &AccountName) {
+        self.notes_written_later
+            .get_or_create(&label(account))
+            .inc();
     }
 
     /// Shows what waits in the store.

@@ -20,7 +20,8 @@ const MOST_UNCERTAIN: u32 = 2;
 
 impl Turn {
     pub(super) fn ask(&mut self, context: &Context<'_>) -> Action {
-        match self.whose(context) {
+        let facts = &context.known().facts;
+        match self.whose_to_ask(facts, context.bot, context.now) {
             Whose::Others(reason) => return self.leave(reason),
             Whose::Unclear => return Action::Look,
             Whose::Bots => {}

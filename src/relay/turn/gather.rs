@@ -22,7 +22,7 @@ const MAY_APPEAR_FOR: Duration = Duration::from_secs(10);
 
 impl Turn {
     pub(super) fn gather(&mut self, context: &Context<'_>) -> Action {
-        match self.whose(context) {
+        match self.whose_to_read(context) {
             Whose::Others(reason) => return self.leave(reason),
             Whose::Unclear => return Action::Look,
             Whose::Bots => {}

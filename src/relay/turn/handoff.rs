@@ -1,12 +1,16 @@
 //! Handoff: tell the customer (if configured), tell the agent, move.
 //!
 //! Everything but the move may fail: one try, then the move. A note that is
-//! surely missing afterwards is tried once more. A human who has the
+//! surely missing afterwards is tried once more. In a hurry, when others wait for
+//! every call, note and topic are left out, and whoever can't be answered in time
+//! is moved without a look, by what webhooks told. A human who has the
 //! conversation already is left alone.
+
+use std::time::Duration;
 
 use super::parts::Progress;
 use super::{Action, Context, Part, PartKind, Purpose, Step, Turn};
-use crate::clock::later;
+use crate::clock::{later, time_until};
 use crate::conversation::{Named, Status, Whose};
 use crate::gladly::{GladlyError, Refusal};
 use crate::outcome::{HandoffReason, Outcome, SkipReason};
@@ -20,7 +24,27 @@ const NOTE_TRIES: u32 = 2;
 /// what webhooks told of it.
 const BLIND_AFTER: u32 = 3;
 
+/// A backlog of calls is long from here on.
+const LONG_BACKLOG: Duration = Duration::from_secs(5);
+/// What the agent is told of a turn that was given up.
+const TOO_MANY: &str = "More customers wrote than could be answered in time.";
+
 impl Turn {
+    /// It can't be answered in time, and has cost nothing yet.
+    pub(super) fn give_up(&mut self, context: &Context<'_>) {
+        if self.state.step == Step::Gather && self.end.is_none() {
+            self.hand_off(HandoffReason::Deadline, Some(TOO_MANY), context);
+            self.state.hurried = true;
+        }
+    }
+
+    /// Whether others are kept from an answer by calls that a handoff can do
+    /// without.
+    fn is_crowded(&self, context: &Context<'_>) -> bool {
+        let left = time_until(self.deadline_at, context.now.at);
+        context.backlog > (left / 2).max(LONG_BACKLOG)
+    }
+
     /// A human is needed: from now on the turn tells the agent why and moves.
     pub(super) fn hand_off(
         &mut self,
@@ -45,6 +69,7 @@ impl Turn {
         self.state.failures = 0;
         self.state.refused_looks = 0;
         self.state.reason = Some(reason);
+        self.state.hurried = self.is_crowded(context);
         self.state.step = Step::HandOff;
         let seen = context
             .known()
@@ -123,16 +148,49 @@ impl Turn {
             _ if self.moving_unseen => return self.write_move(),
             _ => {}
         }
+        if self.may_move_at_once(context) {
+            self.moving_unseen = true;
+            return self.write_move();
+        }
         if let Some(action) = self.obstacle(context) {
             return action;
         }
         for kind in [PartKind::Message, PartKind::Note, PartKind::Topic] {
-            let untried = |index: &usize| self.part_state(*index).tries == 0;
+            let untried = |index: &usize| self.is_to_be_tried(*index);
             if let Some(index) = self.unsettled(kind).filter(untried) {
                 return Action::Write(index);
             }
         }
         self.write_move()
+    }
+
+    /// In a hurry, who is late is moved by what webhooks told. What was tried before
+    /// is looked after first.
+    fn may_move_at_once(&self, context: &Context<'_>) -> bool {
+        let late = self.state.hurried && self.reason() == HandoffReason::Deadline;
+        let untouched = self.state.parts.iter().all(|part| part.tries == 0);
+        if !late || !untouched || self.unseen_move_refused {
+            return false;
+        }
+        let target = self.target(context.standing);
+        let facts = &context.known().facts;
+        let clear = facts.clear_move_unseen(target, context.bot, context.now);
+        clear.is_some()
+    }
+
+    /// Whether a part is to be written before the move.
+    pub(super) fn is_to_be_tried(&self, index: usize) -> bool {
+        let can_wait = |part: &Part| matches!(part.kind, PartKind::Note | PartKind::Topic);
+        let left_out = self.state.hurried && self.part(index).is_some_and(can_wait);
+        self.part_state(index).tries == 0 && !left_out
+    }
+
+    /// The note that was left out in a hurry, once the turn has ended.
+    pub fn note_left_out(&self) -> Option<&str> {
+        let handed_off = matches!(self.end, Some(Outcome::HandedOff(_)));
+        let index = self.unsettled(PartKind::Note)?;
+        let left_out = handed_off && self.state.hurried && self.part_state(index).tries == 0;
+        left_out.then(|| self.part(index).map(|part| part.body.as_str()))?
     }
 
     /// The conversation is where it was to be moved: by the relay's own call whose
@@ -175,6 +233,7 @@ impl Turn {
                 }
                 Action::List(Purpose::Search(index))
             }
+            Progress::Pending if note.tries == 0 && self.state.hurried => self.finish(done),
             Progress::Pending if note.tries < NOTE_TRIES => Action::Write(index),
             _ => self.finish(done),
         }

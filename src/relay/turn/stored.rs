@@ -34,6 +34,7 @@ impl Turn {
             state,
             words: words.clone().unwrap_or_default(),
             learnt: Vec::new(),
+            reading_since: None,
             doing: None,
             doing_since: None,
             wait: None,

@@ -29,6 +29,7 @@ struct Player {
     bot: Bot,
     humans: InboxId,
     seconds: u64,
+    backlog: Duration,
 }
 
 impl Player {
@@ -72,6 +73,7 @@ impl Player {
             bot,
             humans: InboxId::parse("humans").unwrap(),
             seconds: 0,
+            backlog: Duration::ZERO,
         }
     }
 
@@ -84,6 +86,7 @@ impl Player {
             revision: self.standing.known.facts.revision(),
             now: at(self.seconds),
             wall: at(self.seconds).at,
+            backlog: self.backlog,
             random: 1.0,
         };
         self.turn.next(happened, &context)
@@ -157,6 +160,105 @@ fn an_answer_is_a_fetch_a_question_a_look_and_a_reply() {
     assert_eq!(player.look("ai", None), Action::Write(0));
     let end = player.write(0, Happened::Written(None));
     assert_eq!(end, Action::End(Outcome::Replied));
+}
+
+#[test]
+fn a_message_that_waited_for_its_fetch_costs_no_look_of_its_own() {
+    let mut player = Player::new();
+    player.seconds = 40;
+    assert_eq!(player.next(Happened::Claimed), Action::Fetch(0));
+    player.turn.begin_read(at(40));
+    let asked = player.next(Happened::Fetched(Player::item("c", "hello")));
+    assert!(matches!(asked, Action::Ask(_)));
+    assert_eq!(player.answer("hi"), Action::Look, "before the reply");
+}
+
+#[test]
+fn what_took_long_to_read_is_not_asked_without_a_look() {
+    let mut player = Player::new();
+    assert_eq!(player.next(Happened::Claimed), Action::Fetch(0));
+    player.turn.begin_read(at(0));
+    player.seconds = 16;
+    let look = player.next(Happened::Fetched(Player::item("c", "hello")));
+    assert_eq!(look, Action::Look);
+}
+
+#[test]
+fn a_look_and_the_writes_that_it_clears_are_admitted_together() {
+    let mut player = Player::answered();
+    assert_eq!(player.turn.calls_together(&Action::Look), 2, "and a reply");
+    assert_eq!(player.turn.calls_left(&player.policy), 2);
+    player.next(Happened::DeadlinePassed);
+    assert_eq!(player.turn.calls_together(&Action::Look), 3, "note, move");
+}
+
+/// What is written, to the end.
+fn writes(player: &mut Player, mut action: Action) -> Vec<PartKind> {
+    let mut kinds = Vec::new();
+    while let Action::Write(index) = action {
+        kinds.push(player.turn.part(index).unwrap().kind);
+        action = player.write(index, Happened::Written(None));
+    }
+    assert!(matches!(action, Action::End(Outcome::HandedOff(_))));
+    kinds
+}
+
+#[test]
+fn what_cannot_be_answered_in_time_is_moved_by_one_call_and_its_note_waits() {
+    let mut player = Player::new();
+    assert_eq!(player.next(Happened::Claimed), Action::Fetch(0));
+    player.seconds = 20;
+    let moves = player.next(Happened::TooLate);
+    assert_eq!(player.turn.calls_together(&moves), 1);
+    assert_eq!(player.turn.calls_left(&player.policy), 1);
+    assert_eq!(writes(&mut player, moves), [PartKind::Move]);
+    let note = player.turn.note_left_out().unwrap();
+    assert!(note.contains("More customers wrote"), "{note}");
+}
+
+#[test]
+fn in_a_crowd_a_handoff_leaves_its_note_out_and_otherwise_does_not() {
+    for (backlog, kinds) in [
+        (4, vec![PartKind::Note, PartKind::Move]),
+        (40, vec![PartKind::Move]),
+    ] {
+        let mut player = Player::new();
+        player.backlog = Duration::from_secs(backlog);
+        player.next(Happened::Claimed);
+        let item = Player::item("c", "agent please");
+        assert_eq!(player.next(Happened::Fetched(item)), Action::Look);
+        let action = player.look("ai", None);
+        let left_out = kinds.len() == 1;
+        assert_eq!(writes(&mut player, action), kinds);
+        assert_eq!(player.turn.note_left_out().is_some(), left_out);
+    }
+}
+
+#[test]
+fn a_move_without_a_look_that_fails_is_looked_after() {
+    let mut player = Player::new();
+    player.next(Happened::Claimed);
+    let Action::Write(index) = player.next(Happened::TooLate) else {
+        panic!("the move");
+    };
+    let failed = Happened::Failed(later_error(Effect::Unknown));
+    assert!(matches!(player.write(index, failed), Action::Wait { .. }));
+    assert_eq!(player.next(Happened::Claimed), Action::Look);
+}
+
+#[test]
+fn what_a_webhook_told_a_humans_is_not_moved_unseen() {
+    let mut player = Player::new();
+    player.next(Happened::Claimed);
+    let ada = Holder {
+        inbox_id: Named::This(InboxId::parse("ai").unwrap()),
+        agent_id: Named::This(AgentId::parse("ada").unwrap()),
+    };
+    let facts = &mut player.standing.known.facts;
+    facts.hear_holder(&player.bot, Some(&ada), None, at(1));
+    let end = player.next(Happened::TooLate);
+    let expected = Outcome::Skipped(SkipReason::HumanAssigned);
+    assert_eq!(end, Action::End(expected));
 }
 
 #[test]

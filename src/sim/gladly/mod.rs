@@ -34,7 +34,11 @@ use tokio_util::task::TaskTracker;
 pub use conversation::{ConversationStatus, ConversationView, ItemView};
 pub use delivery::Delivery;
 pub use message::{Channel, Message};
-pub use options::{AgentNull, ApiInitiator, Chaos, DeliveryOptions, GladlyOptions, MessageEvents};
+pub use options::{
+    AgentNull, ApiInitiator, Chaos, DeliveryOptions, GladlyOptions, Latency, Limiter, MessageEvents,
+};
+#[cfg(test)]
+pub(crate) use pace::{Pace, Rules};
 pub use webhook::WebhookSpec;
 pub use world::World as GladlyWorld;
 

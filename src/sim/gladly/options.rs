@@ -33,9 +33,15 @@ pub struct GladlyOptions {
     pub topic_ids: Vec<String>,
     /// The organization's rate limit; `None` for none.
     pub requests_per_second: Option<u32>,
+    /// How it counts.
+    pub limiter: Limiter,
     /// The window over which it counts: a second, but for a test that must not
     /// depend on the machine's speed.
     pub rate_window: Duration,
+    /// Calls a second that another client of the organization makes.
+    pub others_per_second: u32,
+    /// How long a call and its answer are on the way.
+    pub latency: Latency,
     /// `Retry-After`, in seconds, on a 429; `None` leaves it out.
     pub retry_after_seconds: Option<u32>,
     /// Whether new conversations are assigned to the bot.
@@ -52,6 +58,26 @@ pub struct GladlyOptions {
     pub events_lag: Duration,
     /// How webhooks are delivered.
     pub delivery: DeliveryOptions,
+}
+
+/// How the rate limit counts: its documentation doesn't say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limiter {
+    /// So many in any second.
+    SlidingSecond,
+    /// So many in each second of the server's clock.
+    WholeSeconds,
+    /// A bucket that holds a second's worth and fills as fast.
+    TokenBucket,
+}
+
+/// How long a call and its answer are on the way, both together.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Latency {
+    /// At least so long, half of it each way.
+    pub least: Duration,
+    /// At most so much more, drawn for each way.
+    pub jitter: Duration,
 }
 
 /// How webhooks are delivered.
@@ -127,7 +153,10 @@ impl Default for GladlyOptions {
             human_agent_name: "Ada".to_owned(),
             topic_ids: vec!["bot-handoff".to_owned(), "order-status".to_owned()],
             requests_per_second: Some(10),
+            limiter: Limiter::SlidingSecond,
             rate_window: Duration::from_secs(1),
+            others_per_second: 0,
+            latency: Latency::default(),
             retry_after_seconds: None,
             assign_to_bot: false,
             topics_required: false,

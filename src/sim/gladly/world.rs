@@ -2,7 +2,7 @@
 //! things in it.
 
 use std::collections::{BTreeMap, HashMap};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
@@ -11,8 +11,8 @@ use serde_json::Value;
 use super::conversation::{Conversation, ConversationView, Item};
 use super::delivery::Delivery;
 use super::event::{Dispatch, Event};
-use super::options::GladlyOptions;
-use super::pace::Pace;
+use super::options::{GladlyOptions, Latency};
+use super::pace::{Pace, Rules};
 use super::problem::Problem;
 use super::webhook::Webhook;
 use crate::sim::front::{Fronted, Ledger};
@@ -139,13 +139,25 @@ impl Fronted for World {
         &mut self.ledger
     }
 
+    fn latency(&mut self) -> [Duration; 2] {
+        let Latency { least, jitter } = self.options.latency;
+        if least.is_zero() && jitter.is_zero() {
+            return [Duration::ZERO; 2];
+        }
+        [(); 2].map(|()| least / 2 + jitter.mul_f64(self.rng.f64() / 2.0))
+    }
+
     fn admit(&mut self) -> (HeaderMap, Option<Response>) {
         let Some(limit) = self.options.requests_per_second else {
             return (HeaderMap::new(), None);
         };
-        let mut admission = self
-            .pace
-            .admit(limit, self.options.rate_window, Instant::now());
+        let rules = Rules {
+            limiter: self.options.limiter,
+            limit,
+            window: self.options.rate_window,
+            others: self.options.others_per_second,
+        };
+        let mut admission = self.pace.admit(rules, Instant::now());
         if admission.admitted {
             return (admission.headers, None);
         }
@@ -159,5 +171,27 @@ impl Fronted for World {
             admission.headers,
             Some(Problem::too_many_requests().into_response()),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_way_takes_its_half_of_the_latency_and_at_most_half_of_the_jitter_more() {
+        let milliseconds = Duration::from_millis;
+        let options = GladlyOptions {
+            latency: Latency {
+                least: milliseconds(100),
+                jitter: milliseconds(40),
+            },
+            ..GladlyOptions::default()
+        };
+        let mut world = World::new(options, String::new());
+        let ways: Vec<Duration> = (0..100).flat_map(|_| world.latency()).collect();
+        let expected = milliseconds(50)..=milliseconds(70);
+        assert!(ways.iter().all(|way| expected.contains(way)), "{ways:?}");
+        assert!(ways.iter().any(|way| *way != ways[0]), "{ways:?}");
     }
 }

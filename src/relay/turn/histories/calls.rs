@@ -7,7 +7,7 @@ use super::case::{Fate, Op, Thing};
 use super::player::{Killed, Player, Run};
 use super::world::{Write, index_of, refused};
 use crate::clock::{later, time_until};
-use crate::conversation::{Clearance, FRESH, Look};
+use crate::conversation::{Clearance, FRESH, Look, Whose};
 use crate::gladly::{GladlyError, Listed, Refusal};
 use crate::gleen::{Answer, GleenError};
 use crate::id::ThreadId;
@@ -16,6 +16,10 @@ use crate::store::Learnt;
 
 impl Player {
     pub(super) fn act(&mut self, run: &mut Run, action: Action) -> Result<Happened, Killed> {
+        let calls = run.turn.calls_together(&action);
+        if calls > 0 && run.turn.may_be_given_up() && self.rng.u8(..30) == 0 {
+            return Ok(Happened::TooLate);
+        }
         match action {
             Action::Look => self.look(run),
             Action::Trace(id) => {
@@ -80,7 +84,7 @@ impl Player {
     /// A call that only reads.
     fn get<T>(
         &mut self,
-        run: &Run,
+        run: &mut Run,
         op: Op,
         read: impl FnOnce(&mut Self) -> Result<T, GladlyError>,
         happened: impl FnOnce(T) -> Happened,
@@ -89,6 +93,9 @@ impl Player {
             None => return Ok(Happened::DeadlinePassed),
             Some(Err(error)) => return Ok(Happened::Failed(error)),
             Some(Ok(())) => {}
+        }
+        if matches!(op, Op::Item | Op::List) {
+            run.turn.begin_read(self.now());
         }
         let (fate, before, after) = self.case.fate(&mut self.rng, self.world.now, op);
         if !self.in_time(run, before)? {
@@ -292,7 +299,8 @@ impl Player {
         self.save_running(run, Vec::new())?;
         let told = self.check.told_so_far();
         self.pass(0)?;
-        if self.clear(run).is_none() {
+        let facts = &run.standing.known.facts;
+        if run.turn.whose_to_ask(facts, &self.bot, self.now()) != Whose::Bots {
             return Ok(Happened::NotMade);
         }
         self.check.asks(run, &question.text, &self.world, told);

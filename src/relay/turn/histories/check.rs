@@ -33,6 +33,8 @@ struct Asked {
     began: u64,
     /// It began without a message, and took up the last that waited.
     arrived: bool,
+    /// So many events were heard of when it began.
+    heard: usize,
     uncertain: i32,
     posted: Vec<usize>,
     retried: bool,
@@ -100,6 +102,7 @@ impl Check {
         if asked.began == 0 {
             asked.began = seq + 1;
             asked.arrived = turn.messages().is_empty();
+            asked.heard = self.heard.len();
         }
     }
 
@@ -411,6 +414,9 @@ impl Check {
         let was = world.was(entry.born, entry.seq, test);
         // A takeover that is told of late silences the bot until the giving back is.
         let order = self.told.get(&item).map_or(0, |told| told.order);
+        // What an arrival takes up may be older than what was told since it began.
+        let turn = self.turns.get(&id).filter(|turn| turn.arrived);
+        let order = turn.map_or(order, |turn| turn.heard.min(order));
         let was = was
             || self.heard[order..].iter().any(|event| match event.tells {
                 Tells::Holder(state) => world.home(event.conversation) == entry.home && test(state),

@@ -65,6 +65,8 @@ pub(super) struct Player {
     depth: u32,
     steps: u32,
     is_down: bool,
+    /// Of calls that wait.
+    backlog: Duration,
     /// What happened, if somebody wants to read it.
     pub(super) log: Option<String>,
 }
@@ -94,6 +96,7 @@ impl Player {
             depth: 0,
             steps: 0,
             is_down: false,
+            backlog: Duration::ZERO,
             log: verbose.then(String::new),
         }
     }
@@ -406,6 +409,9 @@ impl Player {
 
     fn go_on(&mut self, run: &mut Run) -> Result<Option<Happened>, Killed> {
         let happened = run.happened.take().unwrap_or(Happened::Claimed);
+        if self.rng.u8(..8) == 0 {
+            self.backlog = Duration::from_secs(self.rng.u64(..2) * 60);
+        }
         let said = self.log.is_some().then(|| format!("{happened:?}"));
         let context = Context {
             policy: &self.case.policy,
@@ -415,6 +421,7 @@ impl Player {
             revision: run.revision,
             now: self.now(),
             wall: self.now().at,
+            backlog: self.backlog,
             random: self.rng.f64(),
         };
         let action = run.turn.next(happened, &context);

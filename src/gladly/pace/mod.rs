@@ -1,0 +1,351 @@
+//! The organization's rate: how many calls Gladly takes a second, which all of
+//! its API clients share (Gladly API description, "Rate limiting").
+//!
+//! [`Window`] decides when the next calls may go, [`Queue`] whose they are, and
+//! [`plan`] who can't be served in time: all pure. [`Pace`] lets them through.
+//! What belongs together is admitted together, so that nothing that was looked at
+//! grows old in the queue.
+
+mod plan;
+mod queue;
+mod window;
+
+#[cfg(test)]
+mod model;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+pub use queue::{Ask, Effort, Key, Member, Precedence, Queue};
+pub use window::{Slot, Window};
+
+/// One organization's pace, shared by all that call it.
+#[derive(Debug)]
+pub struct Pace {
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+#[derive(Debug)]
+struct State {
+    window: Window,
+    queue: Queue<oneshot::Sender<Told>>,
+}
+
+/// What those who wait are told.
+#[derive(Debug)]
+enum Told {
+    Go(Vec<Slot>),
+    TooLate,
+}
+
+/// What came of asking for calls.
+#[derive(Debug)]
+pub enum Admission {
+    /// They may be made, now and one right after the other.
+    Granted(Permits),
+    /// The turn can't be answered in time any more.
+    TooLate,
+}
+
+/// The right to make one call. Dropped unused, it leaves its room to others.
+#[derive(Debug)]
+#[must_use]
+pub struct Permit {
+    pace: Arc<Pace>,
+    slot: Option<Slot>,
+}
+
+/// The right to make some calls that belong together.
+#[derive(Debug, Default)]
+pub struct Permits(std::collections::VecDeque<Permit>);
+
+impl Permits {
+    /// One of them, unless they are used up or have grown stale.
+    pub fn take(&mut self) -> Option<Permit> {
+        let now = Instant::now();
+        self.0
+            .retain(|permit| permit.slot.is_none_or(|slot| !slot.is_stale(now)));
+        self.0.pop_front()
+    }
+}
+
+impl Permit {
+    /// The call goes now; tells when that is.
+    pub(super) fn spend(mut self) -> Instant {
+        let now = Instant::now();
+        if let Some(slot) = self.slot.take() {
+            self.pace.state().window.spend(slot, now);
+        }
+        now
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        if let Some(slot) = self.slot.take() {
+            self.pace.give_back([slot]);
+        }
+    }
+}
+
+/// A turn that has begun, and how many calls it still needs.
+#[derive(Debug)]
+pub struct Engaged {
+    pace: Arc<Pace>,
+    member: Member,
+    calls: u32,
+}
+
+impl Engaged {
+    /// It needs so many from now on.
+    pub fn set(&mut self, calls: u32) {
+        let before = std::mem::replace(&mut self.calls, calls);
+        if before != calls {
+            self.pace.state().queue.owe(self.member, before, calls);
+        }
+    }
+}
+
+impl Drop for Engaged {
+    fn drop(&mut self) {
+        self.set(0);
+    }
+}
+
+/// A place in the queue, given up when it is dropped.
+struct Place<'a> {
+    pace: &'a Arc<Pace>,
+    key: Key,
+    told: oneshot::Receiver<Told>,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        drop(self.pace.state().queue.leave(self.key));
+        // Whoever gives up in this very moment may have been let through.
+        if let Ok(Told::Go(slots)) = self.told.try_recv() {
+            self.pace.give_back(slots);
+        }
+    }
+}
+
+impl Pace {
+    /// For an organization that allows `limit` calls a second. Nothing passes
+    /// until [`Pace::run`] runs.
+    pub fn new(limit: u32) -> Arc<Self> {
+        let state = State {
+            window: Window::new(limit),
+            queue: Queue::default(),
+        };
+        Arc::new(Self {
+            state: Mutex::new(state),
+            changed: Notify::new(),
+        })
+    }
+
+    /// One more account of the organization.
+    pub fn join(&self) -> Member {
+        self.state().queue.join()
+    }
+
+    /// Counts what a turn of this account needs, until it is dropped.
+    pub fn engage(self: &Arc<Self>, member: Member) -> Engaged {
+        Engaged {
+            pace: self.clone(),
+            member,
+            calls: 0,
+        }
+    }
+
+    /// Waits until calls may go. Dropping the future gives up the place.
+    pub async fn wait(self: &Arc<Self>, member: Member, ask: Ask) -> Admission {
+        let (sender, told) = oneshot::channel();
+        let key = self.state().queue.push(member, ask, sender);
+        let mut place = Place {
+            pace: self,
+            key,
+            told,
+        };
+        self.changed.notify_one();
+        match (&mut place.told).await {
+            Ok(Told::Go(slots)) => Admission::Granted(self.permits(slots)),
+            Ok(Told::TooLate) => Admission::TooLate,
+            // Nothing runs any more; then nothing is held back.
+            Err(_) => Admission::Granted(Permits([self.free()].into())),
+        }
+    }
+
+    /// How long this account needs for all that waits and so many calls more.
+    pub fn takes(&self, member: Member, calls: u32) -> Duration {
+        let state = self.state();
+        state.queue.takes(member, calls, state.window.per_second())
+    }
+
+    /// Learns from an answer's headers.
+    pub fn observe(&self, limit: Option<u32>, remaining: Option<u32>, sent_at: Instant) {
+        let now = Instant::now();
+        self.state().window.observe(limit, remaining, sent_at, now);
+        self.changed.notify_one();
+    }
+
+    /// Learns from a 429.
+    pub fn throttle(&self, retry_after: Option<Duration>, sent_at: Instant) {
+        let (now, jitter) = (Instant::now(), fastrand::f64());
+        let mut state = self.state();
+        state.window.throttle(retry_after, jitter, sent_at, now);
+    }
+
+    /// Lets those who wait through, until `stop`.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+        loop {
+            let next = self.let_through(Instant::now());
+            let again = async {
+                match next {
+                    Some(next) => tokio::time::sleep_until(next).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = self.changed.notified() => {}
+                () = again => {}
+            }
+        }
+        self.state().queue.clear();
+    }
+
+    /// Lets through whom the window admits; if somebody is left, says until when.
+    fn let_through(&self, now: Instant) -> Option<Instant> {
+        let mut state = self.state();
+        let state = &mut *state;
+        for key in state.queue.too_late(now, state.window.per_second()) {
+            if let Some(who) = state.queue.leave(key) {
+                // Whoever has gone needs no telling.
+                let _: Result<(), Told> = who.send(Told::TooLate);
+            }
+        }
+        loop {
+            let (key, ask) = state.queue.first()?;
+            let admitted = match ask.precedence {
+                Precedence::Urgent => state.window.admit_urgent(ask.calls, now),
+                _ => state.window.admit(ask.calls, now),
+            };
+            let slots = match admitted {
+                Ok(slots) => slots,
+                Err(next) => return Some(next),
+            };
+            let told = state.queue.serve(key).map(|who| who.send(Told::Go(slots)));
+            if let Some(Err(Told::Go(slots))) = told {
+                for slot in slots {
+                    state.window.give_back(slot);
+                }
+            }
+        }
+    }
+
+    fn permits(self: &Arc<Self>, slots: Vec<Slot>) -> Permits {
+        let permit = |slot| Permit {
+            pace: self.clone(),
+            slot: Some(slot),
+        };
+        Permits(slots.into_iter().map(permit).collect())
+    }
+
+    /// The right to one call that nobody counts.
+    pub(super) fn free(self: &Arc<Self>) -> Permit {
+        Permit {
+            pace: self.clone(),
+            slot: None,
+        }
+    }
+
+    fn give_back(&self, slots: impl IntoIterator<Item = Slot>) {
+        let mut state = self.state();
+        for slot in slots {
+            state.window.give_back(slot);
+        }
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(1)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_gives_up_leaves_its_place_and_its_calls_to_others() {
+        let pace = Pace::new(1);
+        let member = pace.join();
+        let stop = CancellationToken::new();
+        let first = Ask::one(Precedence::Reply, soon());
+        let mut gone = Box::pin(pace.wait(member, first));
+        let mut granted = Box::pin(pace.wait(member, Ask::one(Precedence::Settle, soon())));
+        assert!(futures_util::poll!(&mut gone).is_pending());
+        assert!(futures_util::poll!(&mut granted).is_pending());
+        pace.let_through(Instant::now());
+        drop(gone);
+        pace.let_through(Instant::now());
+        let running = tokio::spawn(pace.clone().run(stop.clone()));
+        assert!(matches!(granted.await, Admission::Granted(_)));
+        stop.cancel();
+        running.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_cannot_be_answered_in_time_is_told_at_once() {
+        let pace = Pace::new(10);
+        let member = pace.join();
+        let stop = CancellationToken::new();
+        let mut engaged = pace.engage(member);
+        engaged.set(8);
+        let effort = Effort {
+            calls: 3,
+            by: soon(),
+        };
+        let ask = Ask {
+            effort: Some(effort),
+            ..Ask::one(Precedence::Fetch, soon())
+        };
+        let running = tokio::spawn(pace.clone().run(stop.clone()));
+        assert!(matches!(pace.wait(member, ask).await, Admission::TooLate));
+        engaged.set(6);
+        let again = pace.wait(member, ask).await;
+        assert!(matches!(again, Admission::Granted(_)));
+        stop.cancel();
+        running.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn permits_are_used_at_once_or_not_at_all() {
+        let pace = Pace::new(10);
+        let member = pace.join();
+        let stop = CancellationToken::new();
+        let running = tokio::spawn(pace.clone().run(stop.clone()));
+        let ask = Ask {
+            calls: 2,
+            ..Ask::one(Precedence::Reply, soon())
+        };
+        let Admission::Granted(mut permits) = pace.wait(member, ask).await else {
+            panic!("nothing can be too late for a reply");
+        };
+        permits.take().unwrap().spend();
+        tokio::time::advance(Duration::from_secs(5)).await;
+        assert!(permits.take().is_none(), "what it looked at has grown old");
+        stop.cancel();
+        running.await.unwrap();
+    }
+}

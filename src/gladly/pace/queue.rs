@@ -1,0 +1,312 @@
+//! Who waits for calls, and who is next. Pure.
+//!
+//! Accounts take turns, so none waits for another's backlog. Within an account
+//! the most urgent goes first: by rank, then by the nearest deadline. What only
+//! fills gaps waits until nobody else does.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::plan::{self, Waiting};
+
+/// The most time that is kept for what can't be foreseen.
+const LONGEST_RESERVE: Duration = Duration::from_secs(2);
+
+/// Which calls go first when there are more than the rate allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Precedence {
+    /// A handoff whose deadline is near or past. While a 429 stops all calls, one
+    /// of these passes each second: a human is waited for.
+    Urgent,
+    /// A reply, and the look before it.
+    Reply,
+    /// What else ends a turn: handoffs, looking for a lost reply.
+    Settle,
+    /// What begins one: fetching messages.
+    Fetch,
+    /// What nobody waits for: a note that was left out.
+    Later,
+}
+
+/// Asks for calls.
+#[derive(Debug, Clone, Copy)]
+pub struct Ask {
+    /// What they are for.
+    pub precedence: Precedence,
+    /// When the customer must have an answer or a human.
+    pub deadline: Instant,
+    /// How many calls belong together.
+    pub calls: u32,
+    /// For a turn that has cost no call yet and may be given up.
+    pub effort: Option<Effort>,
+}
+
+/// What it takes to answer.
+#[derive(Debug, Clone, Copy)]
+pub struct Effort {
+    /// Calls, all in all.
+    pub calls: u32,
+    /// When the last of them must go, if nothing but calls took time.
+    pub by: Instant,
+}
+
+impl Effort {
+    /// For a turn that has to be answered by `deadline`, by a bot that thinks for
+    /// so long. A tenth of the time is kept for what can't be foreseen.
+    pub fn before(deadline: Instant, calls: u32, thinking: Duration, now: Instant) -> Self {
+        let left = deadline.saturating_duration_since(now);
+        let reserve = (left / 10).min(LONGEST_RESERVE);
+        let by = deadline.checked_sub(thinking + reserve).unwrap_or(now);
+        Self { calls, by }
+    }
+}
+
+impl Ask {
+    /// For one call.
+    pub const fn one(precedence: Precedence, deadline: Instant) -> Self {
+        Self {
+            precedence,
+            deadline,
+            calls: 1,
+            effort: None,
+        }
+    }
+}
+
+/// One of an organization's accounts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Member(usize);
+
+/// A place in an account's line: by rank, by the nearest deadline, by arrival.
+type Place = (Precedence, Instant, u64);
+
+/// A place in the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Key(Member, Place);
+
+#[derive(Debug)]
+struct Line<T> {
+    waiting: BTreeMap<Place, (Ask, T)>,
+    /// Calls that it takes to answer those who have cost none.
+    efforts: u32,
+    /// Calls that turns which have begun still need.
+    owed: u32,
+    /// When it was last its turn, counted in turns.
+    served: u64,
+}
+
+/// Those who wait, each with what it takes to tell them.
+#[derive(Debug)]
+pub struct Queue<T> {
+    lines: Vec<Line<T>>,
+    count: u64,
+    served: u64,
+}
+
+impl<T> Default for Queue<T> {
+    fn default() -> Self {
+        Self {
+            lines: Vec::new(),
+            count: 0,
+            served: 0,
+        }
+    }
+}
+
+impl<T> Queue<T> {
+    /// One more account.
+    pub fn join(&mut self) -> Member {
+        self.lines.push(Line {
+            waiting: BTreeMap::new(),
+            efforts: 0,
+            owed: 0,
+            served: 0,
+        });
+        Member(self.lines.len() - 1)
+    }
+
+    /// Takes a place.
+    pub fn push(&mut self, member: Member, ask: Ask, who: T) -> Key {
+        self.count += 1;
+        let place = (ask.precedence, ask.deadline, self.count);
+        if let Some(line) = self.lines.get_mut(member.0) {
+            line.efforts += ask.effort.map_or(0, |effort| effort.calls);
+            line.waiting.insert(place, (ask, who));
+        }
+        Key(member, place)
+    }
+
+    /// Gives a place up, if it is still held.
+    pub fn leave(&mut self, key: Key) -> Option<T> {
+        let line = self.lines.get_mut(key.0.0)?;
+        let (ask, who) = line.waiting.remove(&key.1)?;
+        line.efforts -= ask.effort.map_or(0, |effort| effort.calls);
+        Some(who)
+    }
+
+    /// Nobody waits any more.
+    pub fn clear(&mut self) {
+        for line in &mut self.lines {
+            line.waiting.clear();
+            line.efforts = 0;
+        }
+    }
+
+    /// Who is next.
+    pub fn first(&self) -> Option<(Key, Ask)> {
+        let firsts = self.lines.iter().enumerate().filter_map(|(index, line)| {
+            let (place, (ask, _)) = line.waiting.first_key_value()?;
+            Some((line.served, Key(Member(index), *place), *ask))
+        });
+        let next = firsts.min_by_key(|(served, _, ask)| {
+            let fills_gaps = ask.precedence == Precedence::Later;
+            (fills_gaps, *served)
+        });
+        next.map(|(_, key, ask)| (key, ask))
+    }
+
+    /// It is the turn of whoever holds this place.
+    pub fn serve(&mut self, key: Key) -> Option<T> {
+        self.served += 1;
+        if let Some(line) = self.lines.get_mut(key.0.0) {
+            line.served = self.served;
+        }
+        self.leave(key)
+    }
+
+    /// Changes how many calls an account's begun turns still need.
+    pub fn owe(&mut self, member: Member, before: u32, after: u32) {
+        if let Some(line) = self.lines.get_mut(member.0) {
+            line.owed = line.owed.saturating_sub(before).saturating_add(after);
+        }
+    }
+
+    /// How long it takes until an account has made all its calls, and so many more.
+    pub fn takes(&self, member: Member, calls: u32, per_second: f64) -> Duration {
+        let own = self.lines.get(member.0).map_or(0, Line::calls);
+        plan::takes(
+            own.saturating_add(calls),
+            &self.others(member.0),
+            per_second,
+        )
+    }
+
+    /// Those who can't be answered in time any more.
+    pub fn too_late(&self, now: Instant, per_second: f64) -> Vec<Key> {
+        let mut keys = Vec::new();
+        for (index, line) in self.lines.iter().enumerate() {
+            let waiting: Vec<(Place, Waiting)> = match line.first_effort() {
+                Some(first) if !self.fits(index, first, now, per_second) => line.efforts_left(now),
+                _ => continue,
+            };
+            let turns: Vec<Waiting> = waiting.iter().map(|(_, turn)| *turn).collect();
+            let late = plan::given_up(&turns, line.owed, &self.others(index), per_second);
+            keys.extend(late.iter().map(|late| Key(Member(index), waiting[*late].0)));
+        }
+        keys
+    }
+
+    /// Whether all that an account has to do is done before its first turn is late.
+    fn fits(&self, index: usize, first: Effort, now: Instant, per_second: f64) -> bool {
+        self.takes(Member(index), 0, per_second) <= first.by.saturating_duration_since(now)
+    }
+
+    fn others(&self, index: usize) -> Vec<u32> {
+        let others = self.lines.iter().enumerate();
+        let others = others.filter(|(other, _)| *other != index);
+        others.map(|(_, line)| line.calls()).collect()
+    }
+}
+
+impl<T> Line<T> {
+    const fn calls(&self) -> u32 {
+        self.owed.saturating_add(self.efforts)
+    }
+
+    fn first_effort(&self) -> Option<Effort> {
+        self.waiting.values().find_map(|(ask, _)| ask.effort)
+    }
+
+    fn efforts_left(&self, now: Instant) -> Vec<(Place, Waiting)> {
+        let waiting = self.waiting.iter().filter_map(|(place, (ask, _))| {
+            let effort = ask.effort?;
+            let turn = Waiting {
+                calls: effort.calls,
+                left: effort.by.saturating_duration_since(now),
+            };
+            Some((*place, turn))
+        });
+        waiting.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask(precedence: Precedence, deadline: Instant) -> Ask {
+        Ask::one(precedence, deadline)
+    }
+
+    /// Everybody, in the order of being served.
+    fn order(queue: &mut Queue<&'static str>) -> Vec<&'static str> {
+        std::iter::from_fn(|| queue.first().and_then(|(key, _)| queue.serve(key))).collect()
+    }
+
+    #[test]
+    fn within_an_account_rank_goes_before_deadline() {
+        let (mut queue, now) = (Queue::default(), Instant::now());
+        let later = now + Duration::from_secs(9);
+        let member = queue.join();
+        queue.push(member, ask(Precedence::Later, now), "a note");
+        queue.push(member, ask(Precedence::Fetch, later), "the late fetch");
+        queue.push(member, ask(Precedence::Fetch, now), "the near fetch");
+        queue.push(member, ask(Precedence::Settle, later), "a handoff");
+        queue.push(member, ask(Precedence::Reply, later), "a reply");
+        queue.push(member, ask(Precedence::Urgent, later), "an urgent handoff");
+        let expected = [
+            "an urgent handoff",
+            "a reply",
+            "a handoff",
+            "the near fetch",
+            "the late fetch",
+            "a note",
+        ];
+        assert_eq!(order(&mut queue), expected);
+    }
+
+    #[test]
+    fn accounts_take_turns_whatever_their_backlog() {
+        let (mut queue, now) = (Queue::default(), Instant::now());
+        let (busy, quiet) = (queue.join(), queue.join());
+        for _ in 0..3 {
+            queue.push(busy, ask(Precedence::Urgent, now), "busy");
+        }
+        queue.push(quiet, ask(Precedence::Fetch, now), "quiet");
+        queue.push(busy, ask(Precedence::Later, now), "busy's note");
+        queue.push(quiet, ask(Precedence::Later, now), "quiet's note");
+        let order = order(&mut queue);
+        assert_eq!(order[..4], ["busy", "quiet", "busy", "busy"]);
+        assert!(order[4..].iter().all(|who| who.ends_with("note")));
+    }
+
+    #[test]
+    fn whoever_leaves_is_not_served_and_costs_nothing() {
+        let (mut queue, now) = (Queue::default(), Instant::now());
+        let member = queue.join();
+        let effort = Effort { calls: 3, by: now };
+        let ask = Ask {
+            effort: Some(effort),
+            ..ask(Precedence::Fetch, now)
+        };
+        queue.owe(member, 0, 1);
+        let key = queue.push(member, ask, "who");
+        assert_eq!(queue.too_late(now, 10.0), [key]);
+        queue.owe(member, 1, 0);
+        assert_eq!(queue.leave(key), Some("who"));
+        assert!(queue.first().is_none());
+        assert_eq!(queue.takes(member, 0, 10.0), Duration::ZERO);
+    }
+}
