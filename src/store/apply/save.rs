@@ -121,10 +121,12 @@ fn learn(learnt: &Learnt, save: &Save, asked: &Key, picture: &mut Picture) {
 fn take_up(message: &Message, save: &Save, conversation: &mut Conversation, picture: &mut Picture) {
     let item = (save.account.clone(), message.item_id.clone());
     if picture.items.insert(item) {
+        let kept_from = message.written.happened_at.unwrap_or(save.now.at);
+        let kept_from = kept_from.max(save.now.at);
         picture
             .changes
             .items
-            .push((save.account.clone(), message.item_id.clone(), save.now.at));
+            .push((save.account.clone(), message.item_id.clone(), kept_from));
     }
     let facts = &mut conversation.known.facts;
     facts.find_message(message.written.happened_at, save.now);
