@@ -71,6 +71,7 @@ impl Filler {
             event_id: EventId(format!("event{id}")),
             event_type: "CONTACT/MESSAGE_RECEIVED",
             happened_at: Some(received.at),
+            raised_at: Some(received.at),
             received,
             answer_deadline: ANSWER_DEADLINE,
             change: message(&id)?,

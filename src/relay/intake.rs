@@ -132,6 +132,7 @@ impl Relay {
             event_id: webhook.id.unwrap_or_else(|| content_id(body)),
             event_type: webhook.kind,
             happened_at: webhook.happened_at.map(|at| believed(at, received.at)),
+            raised_at: webhook.happened_at,
             received,
             answer_deadline: account.policy.answer_deadline,
             change,

@@ -35,6 +35,7 @@ macro_rules! cases {
 cases! {
     a_message_is_taken_once_however_often_it_is_delivered,
     what_is_forgotten_is_refused,
+    what_came_while_the_clock_was_behind_is_remembered_as_long_as_the_rest,
     a_burst_is_one_turn_in_gladlys_order,
     the_longest_waiting_go_first_and_no_more_than_asked_for,
     accounts_are_apart,
@@ -99,8 +100,8 @@ async fn what_is_forgotten_is_refused(bench: &mut Bench) {
     bench.store().purge(at(15)).await.unwrap();
     bench.restart().await;
     let store = bench.store();
-    let late = |event, item, happened_at| Delivery {
-        happened_at,
+    let late = |event, item, raised_at| Delivery {
+        raised_at,
         ..message(event, "x", item, 30)
     };
     let mut told = Vec::new();
@@ -121,6 +122,30 @@ async fn what_is_forgotten_is_refused(bench: &mut Bench) {
         Recorded::Accepted,
     ];
     assert_eq!(told, expected);
+}
+
+async fn what_came_while_the_clock_was_behind_is_remembered_as_long_as_the_rest(bench: &mut Bench) {
+    let raised_at = |second| Some(at(second));
+    let behind = Delivery {
+        raised_at: raised_at(1_000),
+        ..message("e1", "c", "i1", 10)
+    };
+    let far_ahead = Delivery {
+        raised_at: raised_at(900_000),
+        ..message("e2", "c", "i2", 10)
+    };
+    let store = bench.store();
+    store.record(behind.clone()).await.unwrap();
+    store.record(far_ahead).await.unwrap();
+    store.purge(at(1_000)).await.unwrap();
+    let told = store.record(behind.clone()).await.unwrap();
+    assert_eq!(told, Recorded::Duplicate, "the clock has been set right");
+    store.purge(at(1_001)).await.unwrap();
+    let told = store.record(behind).await.unwrap();
+    assert_eq!(told, Recorded::TooOld);
+    let next = message("e3", "c", "i3", 1_002);
+    let told = store.record(next).await.unwrap();
+    assert_eq!(told, Recorded::Accepted, "the one far ahead refuses nobody");
 }
 
 async fn a_burst_is_one_turn_in_gladlys_order(bench: &mut Bench) {

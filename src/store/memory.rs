@@ -25,9 +25,9 @@ pub struct Memory(Mutex<Tables>);
 #[derive(Debug, Default)]
 struct Tables {
     closed: bool,
-    /// When each arrived, and when it was raised.
+    /// From when on the age of each counts, and when it was raised.
     events: HashMap<(AccountName, EventId), (Timestamp, Option<Timestamp>)>,
-    /// When each arrived.
+    /// From when on the age of each counts.
     items: HashMap<(AccountName, ItemId), Timestamp>,
     forgotten_until: HashMap<AccountName, Timestamp>,
     conversations: HashMap<Key, Row>,

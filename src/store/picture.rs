@@ -75,9 +75,10 @@ pub struct Picture {
 /// What a back end has to save.
 #[derive(Debug, Default)]
 pub struct Changes {
-    /// Events that came: account, id, when they arrived, when they were raised.
+    /// Events that came: account, id, from when on their age counts, when they
+    /// were raised.
     pub events: Vec<(AccountName, EventId, Timestamp, Option<Timestamp>)>,
-    /// Items that came, and when.
+    /// Items that came, and from when on their age counts.
     pub items: Vec<(AccountName, ItemId, Timestamp)>,
     /// Conversations that changed, as they are now, and when the lane of each is
     /// due. The time is when this was.

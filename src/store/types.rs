@@ -68,6 +68,15 @@ pub enum Answer {
     Refused(StoreError),
 }
 
+impl Delivery {
+    /// From when on its age counts. The relay's clock may have been days behind
+    /// when it came: then it must not be forgotten as soon as that is set right.
+    pub(super) fn kept_from(&self) -> Timestamp {
+        let received_at = self.received.at;
+        self.raised_at.unwrap_or(received_at).max(received_at)
+    }
+}
+
 impl Answer {
     /// The answer to [`Command::Record`].
     pub(super) fn recorded(self) -> Result<Recorded, StoreError> {
@@ -122,6 +131,9 @@ pub struct Delivery {
     pub event_type: &'static str,
     /// When it was raised, by Gladly's clock; never far later than `received`.
     pub happened_at: Option<Timestamp>,
+    /// The same as Gladly tells it, however far that is from `received`: for how
+    /// long it is remembered goes by it.
+    pub raised_at: Option<Timestamp>,
     /// When it arrived.
     pub received: Moment,
     /// How long after that a message must have an answer or a human.

@@ -185,3 +185,23 @@ async fn a_handoff_under_way_ends_although_its_conversation_cannot_be_read() {
     assert!(relay.is_with_humans(&conversation));
     relay.finish().await;
 }
+
+#[tokio::test]
+async fn a_column_that_cannot_be_read_stops_neither_the_start_nor_the_others() {
+    for case in [
+        "conversation_id = 'a b'",
+        "waiting_since = -9223372036854775807",
+        "value = '', touched_at = 9223372036854775807",
+    ] {
+        let (mut relay, [damaged, second, third]) = three_turns_cut_short().await;
+        damage(&relay, "conversations", &damaged, case);
+        relay.boot().await;
+        let new = relay.conversation();
+        relay.says(&new, "hello");
+        for other in [&second, &third, &new] {
+            answered(&relay, other, 1).await;
+        }
+        soon(relay.running().store.idle()).await;
+        relay.stop().await;
+    }
+}

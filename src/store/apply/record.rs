@@ -11,9 +11,9 @@ use crate::store::types::{Change, DeadLetter, DeadLetterId, Delivery, Message, R
 pub(super) fn record(delivery: Delivery, picture: &mut Picture) -> Recorded {
     let forgotten_until = picture.forgotten_until.get(&delivery.account);
     if delivery
-        .happened_at
+        .raised_at
         .zip(forgotten_until.copied())
-        .is_some_and(|(happened_at, until)| happened_at <= until)
+        .is_some_and(|(raised_at, until)| raised_at <= until)
     {
         return Recorded::TooOld;
     }
@@ -24,8 +24,8 @@ pub(super) fn record(delivery: Delivery, picture: &mut Picture) -> Recorded {
     picture.changes.events.push((
         delivery.account.clone(),
         delivery.event_id.clone(),
-        delivery.received.at,
-        delivery.happened_at,
+        delivery.kept_from(),
+        delivery.raised_at,
     ));
     match &delivery.change {
         Change::Message {
@@ -81,10 +81,11 @@ fn message(
         return Recorded::Duplicate;
     }
     let received_at = delivery.received.at;
-    picture
-        .changes
-        .items
-        .push((delivery.account.clone(), item_id.clone(), received_at));
+    picture.changes.items.push((
+        delivery.account.clone(),
+        item_id.clone(),
+        delivery.kept_from(),
+    ));
     change(delivery, conversation_id, picture, |conversation, about| {
         let facts = &mut conversation.known.facts;
         let heard = facts.hear_message(

@@ -145,7 +145,9 @@ fn take_up(
     for message in messages {
         let item = (save.account.clone(), message.item_id.clone());
         if picture.items.insert(item.clone()) {
-            picture.changes.items.push((item.0, item.1, save.now.at));
+            let kept_from = message.written.happened_at.unwrap_or(save.now.at);
+            let kept_from = kept_from.max(save.now.at);
+            picture.changes.items.push((item.0, item.1, kept_from));
         }
         let facts = &mut conversation.known.facts;
         facts.find_message(message.written.happened_at, save.now);

@@ -133,6 +133,7 @@ pub(in crate::store) fn delivery(event: &str, second: u64, change: Change) -> De
         event_id: EventId(event.to_owned()),
         event_type: "TEST",
         happened_at: Some(at(second)),
+        raised_at: Some(at(second)),
         received: moment(second),
         answer_deadline: Duration::from_secs(DEADLINE),
         change,

@@ -147,6 +147,7 @@ impl Pair {
         };
         let mut delivery = delivery(&format!("e{event}"), self.second, change);
         delivery.happened_at = Some(at(self.second.saturating_sub(u64::from(event) % 7)));
+        delivery.raised_at = delivery.happened_at;
         let one: Result<Recorded, _> = self.memory.store().record(delivery.clone()).await;
         let other = self.sqlite.store().record(delivery).await;
         assert_eq!(one.unwrap(), other.unwrap());

@@ -6,7 +6,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::Read;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -163,12 +163,11 @@ fn check_header(path: &Path) -> Result<(), StoreError> {
 }
 
 /// Whether a database file is as long as its header says.
-pub(super) fn is_whole(path: &Path) -> bool {
+pub(super) fn is_whole(database: &File) -> bool {
     let mut header = [0; 100];
-    let read = File::open(path).and_then(|mut file| {
-        file.read_exact(&mut header)?;
-        file.metadata()
-    });
+    let read = database
+        .read_exact_at(&mut header, 0)
+        .and_then(|()| database.metadata());
     let pages = number_at(&header, 28).map_or(u64::MAX, u64::from);
     read.is_ok_and(|found| found.len() >= pages.saturating_mul(page_size(&header)))
 }

@@ -5,6 +5,7 @@
 //! looked at: device, inode, and that they are no shorter than what `SQLite` has
 //! put into them.
 
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,10 @@ use crate::store::StoreError;
 /// The files, as last seen.
 pub(super) struct Watch {
     database: Watched,
+    /// The database's header is read through this. It must stay open for as long
+    /// as the connection: closing any handle of a file ends all locks that the
+    /// process holds on it, those of `SQLite` as well.
+    header: Option<File>,
     log: Watched,
     /// The log's index, and the keys.
     others: Vec<Watched>,
@@ -49,6 +54,7 @@ impl Watch {
         let others = ["-shm"].into_iter().chain(with_keys.then_some("-keys"));
         Self {
             database: watched(""),
+            header: File::open(database).ok(),
             log: watched("-wal"),
             others: others.map(watched).collect(),
             told: false,
@@ -75,7 +81,8 @@ impl Watch {
 
     fn look_at_all(&mut self, connection: &Connection) -> Result<(), (PathBuf, Change)> {
         // Somebody's `VACUUM` makes it shorter, and says so in its header.
-        self.database.look_unless(open::is_whole)?;
+        let is_whole = |_: &Path| self.header.as_ref().is_some_and(open::is_whole);
+        self.database.look_unless(is_whole)?;
         self.log
             .look_unless(|log| holds_its_frames(log, connection))?;
         let mut others = self.others.iter_mut();

@@ -130,7 +130,8 @@ fn run(mut tables: Tables, mut jobs: mpsc::Receiver<Job>) {
     tables.close();
 }
 
-/// What the thread owns.
+/// What the thread owns. The connection goes first: what is watched is closed
+/// only after it.
 pub(super) struct Tables {
     pub(super) connection: Connection,
     /// None beside a relay that runs.

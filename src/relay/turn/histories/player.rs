@@ -280,13 +280,15 @@ impl Player {
     fn deliver(&mut self, event: usize) {
         let raised = self.world.events[event].clone();
         let received = self.now();
-        let happened_at = believed(self.world.gladly_time(raised.at), received.at);
+        let raised_at = self.world.gladly_time(raised.at);
+        let happened_at = believed(raised_at, received.at);
         let delivery = Delivery {
             account: self.account.clone(),
             bot: self.bot.clone(),
             event_id: EventId(format!("e{event}")),
             event_type: "EVENT",
             happened_at: Some(happened_at),
+            raised_at: Some(raised_at),
             received,
             answer_deadline: self.case.policy.answer_deadline,
             change: World::change(&raised),
