@@ -87,7 +87,9 @@ pub(super) fn open_beside(path: &Path) -> Result<Connection, StoreError> {
 
 /// Opens a file that is open already, to read from it.
 pub(super) fn connect_to_read(path: &Path) -> Result<Connection, StoreError> {
-    Ok(connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?)
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    connection.execute_batch("PRAGMA cache_size = -1024")?;
+    Ok(connection)
 }
 
 fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
@@ -105,7 +107,7 @@ fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
          PRAGMA temp_store = MEMORY;
          PRAGMA foreign_keys = OFF;
          PRAGMA secure_delete = ON;
-         PRAGMA cache_size = -16384;
+         PRAGMA cache_size = -12288;
          PRAGMA wal_autocheckpoint = 0;",
     )?;
     Ok(connection)
