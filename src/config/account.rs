@@ -200,16 +200,32 @@ pub(super) fn read_account(section: &Section<'_>, policy: &Policy) -> Option<Acc
     let gleen = read_gleen(&section.section("gleen"));
     let policy = read_policy(&section.section("policy"), policy);
     section.finish();
-    let gladly = gladly?;
+    let (gladly, gleen) = (gladly?, gleen?);
+    check_deadline(
+        &section.section("gleen"),
+        gleen.timeout,
+        policy.answer_deadline,
+    );
     Some(AccountConfig {
         name: name.unwrap_or_else(|| default_name(&gladly.url)),
         identifiers,
         webhook_credentials,
         max_concurrent_questions,
         gladly,
-        gleen: gleen?,
+        gleen,
         policy,
     })
+}
+
+/// Nobody may wait for Gleen longer than for the answer.
+fn check_deadline(gleen: &Section<'_>, timeout: Duration, deadline: Duration) {
+    if deadline < timeout {
+        let what = format!(
+            "{timeout:?}, longer than the answer deadline of {deadline:?}; \
+             shorten GLEEN_TIMEOUT or raise RELAY_ANSWER_DEADLINE (`answer_deadline`)"
+        );
+        gleen.wrong(&GLEEN_TIMEOUT, &what);
+    }
 }
 
 fn read_webhook_credentials(section: &Section<'_>) -> Option<WebhookCredentials> {

@@ -5,6 +5,8 @@
 
 mod account;
 mod duration;
+mod environment;
+mod log_filter;
 mod policy;
 mod reader;
 #[cfg(test)]
@@ -20,12 +22,12 @@ use secrecy::ExposeSecret;
 use toml::{Table, Value};
 
 pub use account::{AccountConfig, GladlyConfig, GleenConfig, WebhookCredentials};
-pub use duration::parse_duration;
-pub use policy::{Attachments, Policy};
-pub use reader::Environment;
-
 use account::{VARIABLES, parse_url, read_account};
-use policy::read_policy;
+pub use duration::parse_duration;
+pub use environment::Environment;
+use log_filter::parse_log_filter;
+use policy::{ANSWER_DEADLINE, read_policy};
+pub use policy::{Attachments, Policy};
 use reader::{Mistakes, Section, Setting};
 
 /// Everything an operator can set.
@@ -135,6 +137,21 @@ const RETENTION: Setting = Setting {
     write: "a duration of at least 1d, such as 7d",
 };
 
+/// Every setting that has a variable, but for those of an account.
+const COMMON: [&Setting; 11] = [
+    &CONFIG,
+    &LISTEN,
+    &ADMIN_LISTEN,
+    &STORE,
+    &PUBLIC_URL,
+    &LOG,
+    &LOG_FORMAT,
+    &SWEEP_INTERVAL,
+    &SHUTDOWN_GRACE,
+    &RETENTION,
+    &ANSWER_DEADLINE,
+];
+
 impl Config {
     /// Reads the configuration from the environment and, if `file` or
     /// `RELAY_CONFIG` names one, a TOML file.
@@ -188,6 +205,9 @@ fn read_document(
 }
 
 fn read_config(document: &Table, environment: &Environment, mistakes: &Mistakes) -> Option<Config> {
+    let settings = COMMON.iter().chain(&VARIABLES);
+    let known: Vec<&str> = settings.filter_map(|setting| setting.variable).collect();
+    environment.refuse_unknown(&known, document, mistakes);
     let tables = account_tables(document, environment, mistakes);
     let root = Section::new(environment, mistakes, Some(document), "", true);
     let listen = root
@@ -201,7 +221,7 @@ fn read_config(document: &Table, environment: &Environment, mistakes: &Mistakes)
         .unwrap_or_else(|| PathBuf::from("data/relay.db"));
     let public_url = root.get(&PUBLIC_URL, parse_url);
     let log = root
-        .get(&LOG, parse_log)
+        .get(&LOG, parse_log_filter)
         .unwrap_or_else(|| "info".to_owned());
     let log_format = root.get(&LOG_FORMAT, parse_log_format);
     let sweep_interval = root
@@ -312,12 +332,6 @@ fn share_identifier(one: &AccountConfig, other: &AccountConfig) -> bool {
 fn parse_store(text: &str) -> Option<PathBuf> {
     let path = text.strip_prefix("sqlite://")?;
     (!path.is_empty() && !path.ends_with('/')).then(|| PathBuf::from(path))
-}
-
-fn parse_log(text: &str) -> Option<String> {
-    tracing_subscriber::EnvFilter::try_new(text)
-        .ok()
-        .map(|_| text.to_owned())
 }
 
 fn parse_log_format(text: &str) -> Option<LogFormat> {

@@ -167,6 +167,18 @@ impl Setup {
         }
     }
 
+    /// No question may take longer than the answer.
+    fn gleen_timeout(&self) -> String {
+        let deadline = self
+            .policy
+            .split_once("answer_deadline = ")
+            .map(|(_, rest)| rest.lines().next().unwrap_or_default());
+        match deadline {
+            Some(deadline @ ("\"1s\"" | "\"20s\"")) => format!("timeout = {deadline}"),
+            _ => String::new(),
+        }
+    }
+
     fn toml(&self, gladly: &Gladly, gleen: &Gleen, folder: &TempDir) -> String {
         let options = gladly.options();
         format!(
@@ -195,6 +207,7 @@ agent_id = "{bot_agent_id}"
 url = "{gleen_url}"
 api_key = "{api_key}"
 handoff_pointer = "/handoff"
+{gleen_timeout}
 {account_gleen}
 "#,
             store = folder.path().join("relay.db").display(),
@@ -206,6 +219,7 @@ handoff_pointer = "/handoff"
             policy = self.policy,
             account = self.account,
             account_gladly = self.account_gladly,
+            gleen_timeout = self.gleen_timeout(),
             account_gleen = self.account_gleen,
             gladly_url = gladly.url(),
             username = options.username,
