@@ -27,7 +27,7 @@ pub use fault::{Fault, Outage, Reply, What, When};
 pub use front::RecordedRequest;
 pub use gladly::{
     AgentNull, ApiInitiator, Channel, Chaos, ConversationStatus, ConversationView, Delivery,
-    DeliveryOptions, Gladly, GladlyOptions, GladlyWorld, ItemView, Message, MessageEvents,
+    DeliveryOptions, Gladly, GladlyOptions, GladlyWorld, ItemView, Message, MessageEvents, Role,
     WebhookSpec,
 };
 pub use gleen::{

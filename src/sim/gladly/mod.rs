@@ -20,6 +20,7 @@ mod options;
 mod pace;
 mod people;
 mod problem;
+mod roles;
 mod webhook;
 mod world;
 
@@ -35,6 +36,7 @@ pub use conversation::{ConversationStatus, ConversationView, ItemView};
 pub use delivery::Delivery;
 pub use message::{Channel, Message};
 pub use options::{AgentNull, ApiInitiator, Chaos, DeliveryOptions, GladlyOptions, MessageEvents};
+pub use roles::Role;
 pub use webhook::WebhookSpec;
 pub use world::World as GladlyWorld;
 
