@@ -73,6 +73,7 @@ pub async fn serve<S: Store + Operations + 'static>(
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         accounts = config.accounts.len(),
+        store = %std::path::absolute(&config.store)?.display(),
         listen = %listeners.public.local_addr()?,
         admin_listen = %listeners.admin.local_addr()?,
         "serving"

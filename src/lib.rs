@@ -64,5 +64,6 @@ pub mod telemetry;
 pub mod upstream;
 
 pub mod bench;
+pub mod check;
 pub mod cli;
 pub mod sim;

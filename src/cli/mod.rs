@@ -1,6 +1,7 @@
 //! The commands.
 
 mod bench;
+mod check;
 mod dead;
 mod demo;
 mod serve;
@@ -25,6 +26,8 @@ pub struct Cli {
 enum Command {
     /// Run the relay until SIGTERM or SIGINT
     Serve(ConfigFile),
+    /// Try the configuration against the real services
+    Check(check::CheckArguments),
     /// Show and settle what the relay could not finish
     #[command(subcommand)]
     Dead(dead::DeadCommand),
@@ -57,6 +60,7 @@ impl Cli {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
             Command::Serve(file) => serve::serve(&file.load()?).await,
+            Command::Check(arguments) => check::check(arguments).await,
             Command::Dead(command) => dead::run(command).await,
             Command::Bench(arguments) => bench::bench(arguments).await,
             Command::Demo => demo::demo().await,

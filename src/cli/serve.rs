@@ -7,6 +7,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::{self, Listeners};
+use crate::check::{self, Ask, Report};
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::store::Sqlite;
@@ -18,15 +19,31 @@ pub(super) async fn serve(config: &Config) -> anyhow::Result<ExitCode> {
     let stop = stop_on_signal()?;
     let store = Arc::new(Sqlite::open(&config.store).await?);
     let listeners = Listeners::bind(config).await?;
-    app::serve(
+    let checking = tokio::spawn(check_beside(config.clone(), store.clone()));
+    let served = app::serve(
         config,
         listeners,
         store,
         Arc::new(SystemClock::begin()),
         stop,
     )
-    .await?;
+    .await;
+    checking.abort();
+    served?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Looks at the set-up and logs what is wrong. Nothing waits for it: whatever
+/// is wrong with Gladly or Gleen, the relay must take what arrives.
+async fn check_beside(config: Config, store: Arc<Sqlite>) {
+    check::log(&Report(check::judge_configuration(&config)));
+    let of_store = check::look_within(&config.store, &*store).await;
+    check::log(&Report(check::judge_store(&of_store)));
+    match check::look_outside(&config, Ask::Question).await {
+        Ok(report) => check::log(&report),
+        Err(error) => tracing::error!(%error, "the set-up could not be checked"),
+    }
+    tracing::info!("the set-up was checked");
 }
 
 /// Cancelled by SIGTERM or SIGINT. The handlers are set before this returns.

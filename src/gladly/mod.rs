@@ -7,11 +7,13 @@ mod event;
 mod lockout;
 mod model;
 mod pace;
+mod registration;
 #[cfg(test)]
 mod tests;
 
-pub use client::{Client, Listed, Permit, ReplyContent};
+pub use client::{Client, Deed, Listed, NoAnswer, Permit, ReplyContent};
 pub use error::{GladlyError, Refusal};
 pub use event::{Malformed, Webhook, WebhookContent, parse_webhook};
 pub use model::{Conversation, Initiator, Item, ItemContent};
 pub use pace::{Pace, Precedence, Window};
+pub use registration::{MESSAGE_EVENTS, OTHER_EVENTS, Registration};

@@ -13,6 +13,7 @@ mod anywhere;
 mod arrivals;
 mod asked_again;
 mod breaker;
+mod check;
 mod cli;
 mod clocks;
 mod damage;
