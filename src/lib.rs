@@ -67,3 +67,4 @@ pub mod bench;
 pub mod check;
 pub mod cli;
 pub mod sim;
+pub mod webhooks;

@@ -6,6 +6,7 @@ mod dead;
 mod demo;
 mod serve;
 mod simulate;
+mod webhooks;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -28,6 +29,9 @@ enum Command {
     Serve(ConfigFile),
     /// Try the configuration against the real services
     Check(check::CheckArguments),
+    /// Show the webhooks in Gladly, make or repair this relay's
+    #[command(subcommand)]
+    Webhooks(webhooks::WebhooksCommand),
     /// Show and settle what the relay could not finish
     #[command(subcommand)]
     Dead(dead::DeadCommand),
@@ -61,6 +65,7 @@ impl Cli {
         match self.command {
             Command::Serve(file) => serve::serve(&file.load()?).await,
             Command::Check(arguments) => check::check(arguments).await,
+            Command::Webhooks(command) => webhooks::run(command).await,
             Command::Dead(command) => dead::run(command).await,
             Command::Bench(arguments) => bench::bench(arguments).await,
             Command::Demo => demo::demo().await,

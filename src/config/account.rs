@@ -334,7 +334,7 @@ fn default_name(url: &Url) -> AccountName {
 }
 
 /// An https address, or http to this machine. No user, password or query.
-pub(super) fn parse_url(text: &str) -> Option<Url> {
+pub fn parse_url(text: &str) -> Option<Url> {
     let url = Url::parse(text).ok()?;
     let host = url.host_str()?;
     let loopback = host == "localhost"

@@ -21,8 +21,8 @@ use reqwest::Url;
 use secrecy::ExposeSecret;
 use toml::{Table, Value};
 
-pub use account::{AccountConfig, GladlyConfig, GleenConfig, WebhookCredentials};
-use account::{VARIABLES, parse_url, read_account};
+pub use account::{AccountConfig, GladlyConfig, GleenConfig, WebhookCredentials, parse_url};
+use account::{VARIABLES, read_account};
 pub use duration::parse_duration;
 pub use environment::Environment;
 use log_filter::parse_log_filter;

@@ -38,6 +38,7 @@ mod thread;
 mod too_old;
 mod uncertain;
 mod webhook;
+mod webhooks;
 
 mod sim_control;
 mod sim_faults;

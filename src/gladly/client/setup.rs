@@ -1,6 +1,8 @@
 //! The calls that look at how an organization is set up, and see to its webhooks.
 //! They take every answer as it is: what it means is for the caller to say.
 
+use std::time::Duration;
+
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
@@ -11,6 +13,10 @@ use crate::upstream::Seen;
 
 /// One word for all of them in metrics.
 const OPERATION: &str = "setup";
+
+/// For a call that Gladly answers once the webhook has answered its `PING`, for
+/// which it waits 15 s.
+const PING_TIMEOUT: Duration = Duration::from_secs(25);
 
 /// An id that no conversation or item has: what is asked about it has no effect,
 /// and shows by its refusal whether the user may ask.
@@ -82,6 +88,18 @@ impl Client {
     /// `GET /webhooks`.
     pub async fn see_webhooks(&self) -> Result<Seen, NoAnswer> {
         self.see(self.request(Method::GET, &["webhooks"])).await
+    }
+
+    /// `POST /webhooks`.
+    pub async fn create_webhook(&self, body: &Value) -> Result<Seen, NoAnswer> {
+        let request = self.request(Method::POST, &["webhooks"]);
+        self.see(request.json(body).timeout(PING_TIMEOUT)).await
+    }
+
+    /// `PATCH /webhooks/{id}`.
+    pub async fn change_webhook(&self, id: &str, body: &Value) -> Result<Seen, NoAnswer> {
+        let request = self.request(Method::PATCH, &["webhooks", id]);
+        self.see(request.json(body).timeout(PING_TIMEOUT)).await
     }
 
     /// Asks for something to be done to a conversation or an item that does not

@@ -277,6 +277,13 @@ impl TestRelay {
 
     /// Starts the relay on the database as it is, and lets Gladly know where.
     pub(crate) async fn boot(&mut self) {
+        self.boot_without_webhook().await;
+        let url = self.running().url.clone();
+        self.point_webhook_to(&url);
+    }
+
+    /// Starts the relay on the database as it is.
+    pub(crate) async fn boot_without_webhook(&mut self) {
         self.clock.start_process();
         let file = self.config_file();
         let config = Config::load(Some(&file), &Environment::default()).unwrap();
@@ -293,7 +300,6 @@ impl TestRelay {
         let served = tokio::spawn(async move {
             app::serve(&config, listeners, serving_store, clock, stopped).await
         });
-        self.point_webhook_to(&url);
         self.running = Some(Running {
             url,
             admin_url,
