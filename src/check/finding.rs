@@ -31,8 +31,8 @@ impl Verdict {
     }
 }
 
-/// What a finding is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a finding is about, in the order in which it is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Category {
     /// The settings, by themselves.
     Configuration,
@@ -142,11 +142,17 @@ impl fmt::Display for Finding {
     }
 }
 
-/// All findings, in the order in which things were looked at.
+/// All findings.
 #[derive(Debug, Clone, Default)]
 pub struct Report(pub Vec<Finding>);
 
 impl Report {
+    /// Sorted by account, those of all accounts first, and category.
+    pub fn sorted(mut findings: Vec<Finding>) -> Self {
+        findings.sort_by(|a, b| (&a.account, a.category).cmp(&(&b.account, b.category)));
+        Self(findings)
+    }
+
     /// How many findings are so bad.
     pub fn count(&self, verdict: Verdict) -> usize {
         let with = self.0.iter().filter(|finding| finding.verdict == verdict);
@@ -170,8 +176,13 @@ impl fmt::Display for Report {
         for finding in &self.0 {
             writeln!(f, "{finding}")?;
         }
-        let (failures, warnings) = (self.count(Verdict::Failure), self.count(Verdict::Warning));
-        write!(f, "{failures} failures, {warnings} warnings")
+        let counted = |verdict: Verdict| {
+            let count = self.count(verdict);
+            let plural = if count == 1 { "" } else { "s" };
+            format!("{count} {}{plural}", verdict.as_str())
+        };
+        let failures = counted(Verdict::Failure);
+        write!(f, "{failures}, {}", counted(Verdict::Warning))
     }
 }
 

@@ -59,7 +59,7 @@ async fn look(config: &Config, arguments: &CheckArguments) -> anyhow::Result<Rep
         findings.extend(judge_store(&look_beside(&config.store).await));
         findings.extend(look_outside(config, ask).await?.0);
     }
-    Ok(Report(findings))
+    Ok(Report::sorted(findings))
 }
 
 /// The mistakes of a configuration, as findings. Each says itself what to do.
