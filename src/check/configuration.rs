@@ -8,6 +8,7 @@ use secrecy::ExposeSecret;
 
 use super::finding::{Category, Finding};
 use crate::config::{AccountConfig, Config};
+use crate::id::AccountName;
 
 /// As many characters as 128 bits have in hexadecimal digits.
 const LONG_IDENTIFIER: usize = 32;
@@ -24,7 +25,30 @@ pub fn judge_configuration(config: &Config) -> Vec<Finding> {
         let of_account = [deadline(account), identifiers(account)];
         findings.extend(of_account.map(|finding| finding.of(&account.name)));
     }
+    findings.extend(conflicting(&config.accounts).into_iter().map(shared));
     findings
+}
+
+fn shared((account, first): (&AccountName, &AccountName)) -> Finding {
+    let what = format!(
+        "it is of the same organization as {first}, in which Gladly allows the relay's address once"
+    );
+    let mend = "see that its webhook uses another host name that leads to this relay";
+    Finding::warning(Category::Configuration, what, mend).of(account)
+}
+
+/// The accounts that can't have a webhook of their own for our one address,
+/// because Gladly allows it once in an organization: each with who has it.
+pub fn conflicting(accounts: &[AccountConfig]) -> Vec<(&AccountName, &AccountName)> {
+    let mut conflicts = Vec::new();
+    for (index, account) in accounts.iter().enumerate() {
+        let organization = account.gladly.url.origin();
+        let same = |other: &&AccountConfig| other.gladly.url.origin() == organization;
+        if let Some(first) = accounts[..index].iter().find(same) {
+            conflicts.push((&account.name, &first.name));
+        }
+    }
+    conflicts
 }
 
 /// Two slashes begin a path that is relative to wherever the relay is started.

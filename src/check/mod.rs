@@ -18,7 +18,7 @@ mod webhook;
 mod clock;
 mod words;
 
-pub use configuration::judge_configuration;
+pub use configuration::{conflicting, judge_configuration};
 pub use finding::{Category, Finding, Report, Verdict};
 pub use gleen::Ask;
 pub use look::{GladlyClients, look_outside, reach};

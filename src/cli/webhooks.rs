@@ -10,10 +10,10 @@ use reqwest::Url;
 use serde_json::{Value, json};
 
 use super::ConfigFile;
-use crate::check::{GladlyClients, Verdict, find_ours, judge_public_url, reach};
+use crate::check::{GladlyClients, Verdict, conflicting, find_ours, judge_public_url, reach};
 use crate::config::{AccountConfig, Config, parse_url};
 use crate::gladly::{Client, Registration};
-use crate::webhooks::{Plan, conflicting, look_up, plan, sync};
+use crate::webhooks::{Plan, look_up, plan, sync};
 
 /// What to do with webhooks.
 #[derive(Debug, Subcommand)]
@@ -171,7 +171,7 @@ async fn sync_all(config: &Config, url: &Url, dry_run: bool) -> anyhow::Result<V
         let conflict = conflicts.iter().find(|(name, _)| *name == &account.name);
         if let Some((_, first)) = conflict {
             let error = format!(
-                "it is of the same organization as {first}, and Gladly allows an address once in an organization; run a second relay for it, with an address of its own"
+                "it is of the same organization as {first}, and Gladly allows an address once in an organization; make its webhook by hand, with another host name that leads to this relay"
             );
             told.push(Told::failure(account, &error));
             continue;
@@ -214,7 +214,9 @@ async fn sync_one(client: &Client, account: &AccountConfig, url: &Url, dry_run: 
             failed: false,
         };
     }
-    let failed = match sync(client, &plan, url).await {
+    let synced = sync(client, &plan, url).await;
+    let synced = synced.and_then(|events| plan.by_hand.map_or(Ok(events), Err));
+    let failed = match synced {
         Ok(events) => {
             json["result"] = json!("done");
             json["events"] = json!(events);

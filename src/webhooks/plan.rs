@@ -44,6 +44,8 @@ pub struct Plan {
     /// The events to subscribe to: the first of these that Gladly takes. None if
     /// they stay as they are.
     pub events: Vec<Vec<String>>,
+    /// What only a person can do, in words.
+    pub by_hand: Option<String>,
     name: Option<String>,
     url: Url,
     enable: bool,
@@ -101,6 +103,7 @@ fn plan_creation(url: &Url, account: &AccountConfig) -> Plan {
         name: Some(name),
         url: url.clone(),
         enable: true,
+        by_hand: None,
         identifier: account.identifiers.first().cloned(),
         credentials: account.webhook_credentials.clone(),
     }
@@ -119,16 +122,15 @@ fn plan_repair(webhook: &Registration, url: &Url, account: &AccountConfig) -> Pl
             missing.join(", ")
         ));
     }
-    if !webhook.sends(IDENTIFIER_HEADER) {
-        visible.push(format!("add header {IDENTIFIER_HEADER}"));
-    }
     if account.webhook_credentials.is_some() && !webhook.has_credentials {
         visible.push("add user name and password".to_owned());
     }
-    let others = webhook.header_keys.iter();
-    let has_others = others
-        .clone()
-        .any(|key| !key.eq_ignore_ascii_case(IDENTIFIER_HEADER));
+    let mut keys = webhook.header_keys.iter();
+    let has_others = keys.any(|key| !key.eq_ignore_ascii_case(IDENTIFIER_HEADER));
+    let lacks_identifier = !webhook.sends(IDENTIFIER_HEADER);
+    if lacks_identifier && !has_others {
+        visible.push(format!("add header {IDENTIFIER_HEADER}"));
+    }
     let id = webhook.id.clone();
     let step = if visible.is_empty() {
         Step::Confirm(id)
@@ -136,12 +138,19 @@ fn plan_repair(webhook: &Registration, url: &Url, account: &AccountConfig) -> Pl
         Step::Repair(id)
     };
     let mut changes = visible;
-    changes.push(if has_others {
+    if has_others {
+        changes.push(format!(
+            "leave its headers: it has more than {IDENTIFIER_HEADER}, whose values Gladly does not show"
+        ));
+    } else if !lacks_identifier {
+        changes.push(format!(
+            "write {IDENTIFIER_HEADER} again, for Gladly does not show its value"
+        ));
+    }
+    let by_hand = (has_others && lacks_identifier).then(|| {
         format!(
-            "leave its headers: it has more than {IDENTIFIER_HEADER}, whose values Gladly does not show; see to them in Gladly"
+            "the webhook has headers, but no {IDENTIFIER_HEADER}: add it in Gladly by hand, with ACCOUNT_IDENTIFIER as its value, or the relay refuses all it brings"
         )
-    } else {
-        format!("write {IDENTIFIER_HEADER} again, for Gladly does not show its value")
     });
     Plan {
         step,
@@ -155,6 +164,7 @@ fn plan_repair(webhook: &Registration, url: &Url, account: &AccountConfig) -> Pl
         url: url.clone(),
         enable: !webhook.enabled,
         identifier: account.identifiers.first().filter(|_| !has_others).cloned(),
+        by_hand,
         credentials: account.webhook_credentials.clone(),
     }
 }

@@ -4,9 +4,7 @@ use reqwest::Url;
 use serde_json::Value;
 
 use super::plan::{Plan, Step};
-use crate::config::AccountConfig;
 use crate::gladly::{Client, NoAnswer, Registration};
-use crate::id::AccountName;
 use crate::upstream::Seen;
 
 /// How carrying it out ended: the events that Gladly took, if they were
@@ -49,20 +47,6 @@ pub async fn sync(client: &Client, plan: &Plan, url: &Url) -> Synced {
         }
         events = next;
     }
-}
-
-/// The accounts that can't have a webhook of their own for our one address,
-/// because Gladly allows it once in an organization: each with who has it.
-pub fn conflicting(accounts: &[AccountConfig]) -> Vec<(&AccountName, &AccountName)> {
-    let mut conflicts = Vec::new();
-    for (index, account) in accounts.iter().enumerate() {
-        let organization = account.gladly.url.origin();
-        let same = |other: &&AccountConfig| other.gladly.url.origin() == organization;
-        if let Some(first) = accounts[..index].iter().find(same) {
-            conflicts.push((&account.name, &first.name));
-        }
-    }
-    conflicts
 }
 
 fn why_not(status: u16) -> String {

@@ -313,6 +313,19 @@ async fn a_rate_that_is_not_the_organizations_is_warned_of() {
 }
 
 #[tokio::test]
+async fn two_accounts_that_would_need_one_address_are_warned_of() {
+    let mut relay = well_set_up().await;
+    let (_, account) = relay.toml.split_once("[[account]]").unwrap();
+    let other = account
+        .replace("name = \"acme\"", "name = \"bmce\"")
+        .replace(IDENTIFIER, "of-bmce")
+        .replace("the-next-identifier", "the-next-of-bmce");
+    relay.toml = format!("{}\n[[account]]{other}", relay.toml);
+    let said = check(&relay, &["--offline"]).await;
+    said.assert_says("configuration", "warning", "same organization as acme");
+}
+
+#[tokio::test]
 async fn no_question_is_put_with_no_ask() {
     let relay = well_set_up().await;
     let said = check(&relay, &["--no-ask"]).await;
@@ -388,6 +401,8 @@ async fn a_start_logs_what_is_wrong_and_serves_all_the_same() {
     options(&relay, |options| options.roles = vec![Role::ApiUser]);
     relay.gleen.down(Outage::Cut);
     let log = log_of_a_start(&relay).await;
+    let said = format!("{log:?}");
+    assert!(!said.contains(&relay.gladly.options().api_token) && !said.contains(IDENTIFIER));
     let has = |level: &str, category: &str| {
         let is_it = |line: &&Value| line["level"] == level && line["category"] == category;
         log.iter()

@@ -207,6 +207,28 @@ async fn headers_that_others_have_added_are_left_alone() {
     assert_eq!(keys, json!(["X-Account-Identifier", "X-Proxy-Key"]));
     assert_eq!(relay.outcome_of("hello").await.1, Outcome::Replied);
     relay.finish().await;
+
+    let relay = without_webhook().await;
+    register(&relay, |spec| {
+        spec.headers = vec![("X-Proxy-Key".to_owned(), "k".to_owned())];
+    });
+    let said = failed_sync(&relay).await;
+    assert!(said.contains("add it in Gladly by hand"), "{said}");
+    let keys = the_webhook(&relay).await["headerKeys"].clone();
+    assert_eq!(keys, json!(["X-Proxy-Key"]));
+}
+
+#[tokio::test]
+async fn a_webhook_without_the_identifier_gets_it() {
+    let relay = without_webhook().await;
+    register(&relay, |spec| spec.headers.clear());
+    let said = sync(&relay).await;
+    assert!(
+        said.contains("acme: repair: add header X-Account-Identifier"),
+        "{said}"
+    );
+    assert_eq!(relay.outcome_of("hello").await.1, Outcome::Replied);
+    relay.finish().await;
 }
 
 #[tokio::test]
