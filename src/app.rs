@@ -74,6 +74,7 @@ pub async fn serve<S: Store + Operations + 'static>(
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         accounts = config.accounts.len(),
+        store = %std::path::absolute(&config.store)?.display(),
         listen = %listeners.public.local_addr()?,
         admin_listen = %listeners.admin.local_addr()?,
         "serving"
@@ -90,7 +91,7 @@ pub async fn serve<S: Store + Operations + 'static>(
     ));
     servers.spawn(http::serve(
         listeners.admin,
-        admin_router(state.clone()),
+        admin_router(state.clone(), config.admin_token.as_ref()),
         Limits::of(ADMIN_CONNECTIONS),
         close.clone(),
     ));

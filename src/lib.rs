@@ -70,5 +70,7 @@ pub mod telemetry;
 pub mod upstream;
 
 pub mod bench;
+pub mod check;
 pub mod cli;
 pub mod sim;
+pub mod webhooks;

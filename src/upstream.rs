@@ -4,7 +4,10 @@
 use std::error::Error as _;
 use std::time::Duration;
 
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use jiff::Timestamp;
+use jiff::fmt::rfc2822;
+use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
+use serde_json::Value;
 
 /// Whether a call that failed may have changed something over there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +85,32 @@ pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds).ok()
 }
 
+/// An answer as it came, whatever its status: for those who ask how things are.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// Its status.
+    pub status: u16,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body; null if that is not JSON.
+    pub body: Value,
+    /// When it came, by this machine's clock.
+    pub at: Timestamp,
+}
+
+impl Seen {
+    /// A 2xx.
+    pub fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// What the other machine's clock shows (RFC 9110, `Date`).
+    pub fn date(&self) -> Option<Timestamp> {
+        let text = self.headers.get(DATE)?.to_str().ok()?;
+        rfc2822::DateTimeParser::new().parse_timestamp(text).ok()
+    }
+}
+
 /// A client for one service: no redirects, because both APIs answer where they
 /// are asked and a redirect would carry credentials elsewhere; no proxy to this
 /// machine itself.
@@ -95,5 +124,24 @@ pub fn http_client(url: &reqwest::Url) -> reqwest::ClientBuilder {
         builder.no_proxy()
     } else {
         builder
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_date_of_an_answer_is_read() {
+        let headers = [(DATE, "Sun, 15 Nov 2026 08:12:31 GMT")];
+        let parsed = headers.map(|(name, value)| (name, value.parse().unwrap()));
+        let seen = Seen {
+            status: 200,
+            headers: HeaderMap::from_iter(parsed),
+            body: Value::Null,
+            at: Timestamp::UNIX_EPOCH,
+        };
+        let expected: Timestamp = "2026-11-15T08:12:31Z".parse().unwrap();
+        assert_eq!(seen.date(), Some(expected));
     }
 }

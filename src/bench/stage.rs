@@ -235,6 +235,9 @@ timeout = "{gleen_timeout}ms"
         requests_per_second = options.requests_per_second.unwrap_or(UNLIMITED),
         gleen_url = gleen.url(),
         api_key = scenery.gleen.api_key,
-        gleen_timeout = scenery.gleen_timeout.as_millis(),
+        gleen_timeout = scenery
+            .gleen_timeout
+            .min(scenery.answer_deadline)
+            .as_millis(),
     )
 }

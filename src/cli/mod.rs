@@ -1,10 +1,12 @@
 //! The commands.
 
 mod bench;
+mod check;
 mod dead;
 mod demo;
 mod serve;
 mod simulate;
+mod webhooks;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -25,6 +27,11 @@ pub struct Cli {
 enum Command {
     /// Run the relay until SIGTERM or SIGINT
     Serve(serve::ServeArguments),
+    /// Try the configuration against the real services
+    Check(check::CheckArguments),
+    /// Show the webhooks in Gladly, make or repair this relay's
+    #[command(subcommand)]
+    Webhooks(webhooks::WebhooksCommand),
     /// Show and settle what the relay could not finish
     #[command(subcommand)]
     Dead(dead::DeadCommand),
@@ -57,6 +64,8 @@ impl Cli {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
             Command::Serve(arguments) => arguments.run().await,
+            Command::Check(arguments) => check::check(arguments).await,
+            Command::Webhooks(command) => webhooks::run(command).await,
             Command::Dead(command) => dead::run(command).await,
             Command::Bench(arguments) => bench::bench(arguments).await,
             Command::Demo => demo::demo().await,

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::ConfigFile;
 use crate::app::{self, Listeners};
 use crate::bench;
+use crate::check::{self, Extent, Report};
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::store::Sqlite;
@@ -33,17 +34,21 @@ impl ServeArguments {
             bench::require_loopback(&config)?;
             bench::end_with_the_bench();
         }
-        serve(&config).await
+        serve(&config, !self.for_bench).await
     }
 }
 
-async fn serve(config: &Config) -> anyhow::Result<ExitCode> {
+async fn serve(config: &Config, checks: bool) -> anyhow::Result<ExitCode> {
     let logging = start_logging(&config.log, config.log_format);
     tokio::spawn(logging.tell_of_lost());
     forbid_core_dumps();
     let stop = stop_on_signal()?;
     let store = Arc::new(Sqlite::open(&config.store).await?);
     let listeners = Listeners::bind(config).await?;
+    if checks {
+        let checking = check_beside(config.clone(), store.clone());
+        tokio::spawn(stop.clone().run_until_cancelled_owned(checking));
+    }
     app::serve(
         config,
         listeners,
@@ -64,6 +69,20 @@ fn forbid_core_dumps() {
     if let Err(error) = rustix::process::setrlimit(rustix::process::Resource::Core, none) {
         tracing::warn!(%error, "core dumps could not be switched off; set the limit to 0 outside");
     }
+}
+
+/// Looks at the set-up, as far as that changes nothing and asks Gleen nothing, and
+/// logs what is wrong. Nothing waits for it: whatever
+/// is wrong with Gladly or Gleen, the relay must take what arrives.
+async fn check_beside(config: Config, store: Arc<Sqlite>) {
+    check::log(&Report(check::judge_configuration(&config)));
+    let of_store = check::look_within(&config.store, &*store).await;
+    check::log(&Report(check::judge_store(&of_store)));
+    match check::look_outside(&config, Extent::ReadOnly).await {
+        Ok(report) => check::log(&report),
+        Err(error) => tracing::error!(%error, "the set-up could not be checked"),
+    }
+    tracing::info!("the set-up was checked");
 }
 
 /// Cancelled by SIGTERM or SIGINT. The handlers are set before this returns.

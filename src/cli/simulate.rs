@@ -26,7 +26,7 @@ pub(super) struct SimulateArguments {
     #[arg(long, default_value = "http://127.0.0.1:8080/webhooks/gladly")]
     webhook_url: String,
     /// What Gladly sends as X-Account-Identifier
-    #[arg(long, default_value = "demo-identifier")]
+    #[arg(long, default_value = "the-identifier-of-the-simulated-shop")]
     identifier: String,
     /// How long Gleen takes for an answer, such as 2s
     #[arg(long, default_value = "0s", value_parser = duration)]
@@ -113,6 +113,7 @@ fn tell(simulators: &Standalone, arguments: &SimulateArguments) {
     );
     println!("# webhooks go to {}", arguments.webhook_url);
     for (name, value) in [
+        ("RELAY_PUBLIC_URL", arguments.webhook_url.as_str()),
         ("ACCOUNT_IDENTIFIER", arguments.identifier.as_str()),
         ("GLADLY_URL", &simulators.gladly.url()),
         ("GLADLY_USERNAME", &options.username),

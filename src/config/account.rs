@@ -200,16 +200,37 @@ pub(super) fn read_account(section: &Section<'_>, policy: &Policy) -> Option<Acc
     let gleen = read_gleen(&section.section("gleen"));
     let policy = read_policy(&section.section("policy"), policy);
     section.finish();
-    let gladly = gladly?;
+    let (gladly, mut gleen) = (gladly?, gleen?);
+    check_deadline(
+        &section.section("gleen"),
+        &mut gleen.timeout,
+        policy.answer_deadline,
+    );
     Some(AccountConfig {
         name: name.unwrap_or_else(|| default_name(&gladly.url)),
         identifiers,
         webhook_credentials,
         max_concurrent_questions,
         gladly,
-        gleen: gleen?,
+        gleen,
         policy,
     })
+}
+
+/// Nobody waits for Gleen longer than for the answer: an ordinary wait is cut short,
+/// one that was asked for is a mistake.
+fn check_deadline(gleen: &Section<'_>, timeout: &mut Duration, deadline: Duration) {
+    if deadline >= *timeout {
+        return;
+    }
+    if gleen.gives(&GLEEN_TIMEOUT) {
+        let what = format!(
+            "{timeout:?}, longer than the answer deadline of {deadline:?}; \
+             shorten GLEEN_TIMEOUT or raise RELAY_ANSWER_DEADLINE (`answer_deadline`)"
+        );
+        gleen.wrong(&GLEEN_TIMEOUT, &what);
+    }
+    *timeout = deadline;
 }
 
 fn read_webhook_credentials(section: &Section<'_>) -> Option<WebhookCredentials> {
@@ -318,7 +339,7 @@ fn default_name(url: &Url) -> AccountName {
 }
 
 /// An https address, or http to this machine. No user, password or query.
-pub(super) fn parse_url(text: &str) -> Option<Url> {
+pub fn parse_url(text: &str) -> Option<Url> {
     let url = Url::parse(text).ok()?;
     let host = url.host_str()?;
     let loopback = host == "localhost"

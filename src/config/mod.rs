@@ -5,6 +5,8 @@
 
 mod account;
 mod duration;
+mod environment;
+mod log_filter;
 mod policy;
 mod reader;
 #[cfg(test)]
@@ -16,16 +18,16 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use reqwest::Url;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use toml::{Table, Value};
 
-pub use account::{AccountConfig, GladlyConfig, GleenConfig, WebhookCredentials};
+pub use account::{AccountConfig, GladlyConfig, GleenConfig, WebhookCredentials, parse_url};
+use account::{VARIABLES, read_account};
 pub use duration::parse_duration;
+pub use environment::Environment;
+use log_filter::parse_log_filter;
+use policy::{ANSWER_DEADLINE, read_policy};
 pub use policy::{Attachments, Policy};
-pub use reader::Environment;
-
-use account::{VARIABLES, parse_url, read_account};
-use policy::read_policy;
 use reader::{Mistakes, Section, Setting};
 
 /// Everything an operator can set.
@@ -45,6 +47,9 @@ pub struct Config {
     pub log_format: Option<LogFormat>,
     /// `RELAY_SWEEP_INTERVAL`: how often missed events are looked for; zero = off.
     pub sweep_interval: Duration,
+    /// `RELAY_ADMIN_TOKEN`: the password of the admin listener; always there if that
+    /// is not loopback.
+    pub admin_token: Option<SecretString>,
     /// `RELAY_MAX_CONNECTIONS`: open connections on the public listener. Half of the
     /// process's file limit at the most.
     pub max_connections: usize,
@@ -105,6 +110,11 @@ const ADMIN_LISTEN: Setting = Setting {
     variable: Some("RELAY_ADMIN_LISTEN"),
     write: "an address and a port, such as 127.0.0.1:9090",
 };
+const ADMIN_TOKEN: Setting = Setting {
+    key: "admin_token",
+    variable: Some("RELAY_ADMIN_TOKEN"),
+    write: "a password, such as the output of: openssl rand -base64 24",
+};
 const STORE: Setting = Setting {
     key: "store",
     variable: Some("RELAY_STORE"),
@@ -145,6 +155,23 @@ const RETENTION: Setting = Setting {
     variable: Some("RELAY_RETENTION"),
     write: "a duration of at least 1d, such as 7d",
 };
+
+/// Every setting that has a variable, but for those of an account.
+const COMMON: [&Setting; 13] = [
+    &CONFIG,
+    &LISTEN,
+    &ADMIN_LISTEN,
+    &ADMIN_TOKEN,
+    &STORE,
+    &MAX_CONNECTIONS,
+    &PUBLIC_URL,
+    &LOG,
+    &LOG_FORMAT,
+    &SWEEP_INTERVAL,
+    &SHUTDOWN_GRACE,
+    &RETENTION,
+    &ANSWER_DEADLINE,
+];
 
 impl Config {
     /// Reads the configuration from the environment and, if `file` or
@@ -198,15 +225,33 @@ fn read_document(
     }
 }
 
+fn read_admin(
+    root: &Section<'_>,
+    mistakes: &Mistakes,
+) -> (Option<SocketAddr>, Option<SecretString>) {
+    let listen: Option<SocketAddr> = root
+        .get(&ADMIN_LISTEN, |text| text.parse().ok())
+        .or_else(|| "127.0.0.1:9090".parse().ok());
+    let token = root.secret(&ADMIN_TOKEN);
+    if token.is_none() && listen.is_some_and(|address| !address.ip().is_loopback()) {
+        mistakes.add(format!(
+            "RELAY_ADMIN_TOKEN: missing, but RELAY_ADMIN_LISTEN is not loopback, so others may ask; write {}",
+            ADMIN_TOKEN.write
+        ));
+    }
+    (listen, token)
+}
+
 fn read_config(document: &Table, environment: &Environment, mistakes: &Mistakes) -> Option<Config> {
+    let settings = COMMON.iter().chain(&VARIABLES);
+    let known: Vec<&str> = settings.filter_map(|setting| setting.variable).collect();
+    environment.refuse_unknown(&known, document, mistakes);
     let tables = account_tables(document, environment, mistakes);
     let root = Section::new(environment, mistakes, Some(document), "", true);
     let listen = root
         .get(&LISTEN, |text| text.parse().ok())
         .or_else(|| "0.0.0.0:8080".parse().ok());
-    let admin_listen = root
-        .get(&ADMIN_LISTEN, |text| text.parse().ok())
-        .or_else(|| "127.0.0.1:9090".parse().ok());
+    let (admin_listen, admin_token) = read_admin(&root, mistakes);
     let store = root
         .get(&STORE, parse_store)
         .unwrap_or_else(|| PathBuf::from("data/relay.db"));
@@ -217,7 +262,7 @@ fn read_config(document: &Table, environment: &Environment, mistakes: &Mistakes)
         .unwrap_or(4096);
     let public_url = root.get(&PUBLIC_URL, parse_url);
     let log = root
-        .get(&LOG, parse_log)
+        .get(&LOG, parse_log_filter)
         .unwrap_or_else(|| "info".to_owned());
     let log_format = root.get(&LOG_FORMAT, parse_log_format);
     let sweep_interval = root
@@ -239,6 +284,7 @@ fn read_config(document: &Table, environment: &Environment, mistakes: &Mistakes)
     Some(Config {
         listen: listen?,
         admin_listen: admin_listen?,
+        admin_token,
         store,
         max_connections,
         public_url,
@@ -329,12 +375,6 @@ fn share_identifier(one: &AccountConfig, other: &AccountConfig) -> bool {
 fn parse_store(text: &str) -> Option<PathBuf> {
     let path = text.strip_prefix("sqlite://")?;
     (!path.is_empty() && !path.ends_with('/')).then(|| PathBuf::from(path))
-}
-
-fn parse_log(text: &str) -> Option<String> {
-    tracing_subscriber::EnvFilter::try_new(text)
-        .ok()
-        .map(|_| text.to_owned())
 }
 
 fn parse_log_format(text: &str) -> Option<LogFormat> {

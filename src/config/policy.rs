@@ -55,7 +55,8 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             answer_deadline: Duration::from_mins(1),
-            ask_for_human: patterns(text::default_human_patterns()).unwrap_or_else(RegexSet::empty),
+            ask_for_human: patterns(text::default_human_patterns())
+                .unwrap_or_else(|_| RegexSet::empty()),
             no_answer: RegexSet::empty(),
             handoff_message: None,
             handoff_topic_id: None,
@@ -71,7 +72,7 @@ impl Default for Policy {
     }
 }
 
-const ANSWER_DEADLINE: Setting = Setting {
+pub(super) const ANSWER_DEADLINE: Setting = Setting {
     key: "answer_deadline",
     variable: Some("RELAY_ANSWER_DEADLINE"),
     write: "a duration of at least 1s, such as 60s",
@@ -204,25 +205,29 @@ fn parse_attachments(text: &str) -> Option<Attachments> {
 
 fn read_patterns(section: &Section<'_>, setting: &Setting) -> Option<RegexSet> {
     let texts = section.strings(setting)?;
-    let compiled = patterns(&texts);
-    if compiled.is_none() {
-        let wrong = texts.iter().position(|text| patterns(&[text]).is_none());
-        let place = wrong.map_or_else(String::new, |index| format!("number {} ", index + 1));
-        section.wrong(
-            setting,
-            &format!(
-                "{place}is not a regular expression; write {}",
-                setting.write
-            ),
-        );
+    for (index, text) in texts.iter().enumerate() {
+        if let Err(error) = patterns(&[text]) {
+            let (number, why) = (index + 1, reason(&error));
+            section.wrong(
+                setting,
+                &format!(
+                    "number {number} is not a regular expression: {why}; write {}",
+                    setting.write
+                ),
+            );
+        }
     }
-    compiled
+    patterns(&texts).ok()
+}
+
+/// The last line of the error, which says what is wrong without quoting the pattern.
+fn reason(error: &regex::Error) -> String {
+    let text = error.to_string();
+    let last = text.lines().last().unwrap_or_default();
+    last.trim_start_matches("error: ").to_owned()
 }
 
 /// Patterns apply whatever the case of the letters.
-fn patterns(texts: &[impl AsRef<str>]) -> Option<RegexSet> {
-    RegexSetBuilder::new(texts)
-        .case_insensitive(true)
-        .build()
-        .ok()
+fn patterns(texts: &[impl AsRef<str>]) -> Result<RegexSet, regex::Error> {
+    RegexSetBuilder::new(texts).case_insensitive(true).build()
 }

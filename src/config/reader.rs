@@ -6,59 +6,14 @@
 //! be it one that was written where its file's path belongs.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 
 use secrecy::SecretString;
 use toml::{Table, Value};
 
-/// The process environment as it was at start.
-#[derive(Clone, Default)]
-pub struct Environment(BTreeMap<String, String>);
+use super::environment::Environment;
 
-impl Environment {
-    /// Takes a snapshot of this process's environment. Variables that are not
-    /// UTF-8 are left out; none of ours can be.
-    pub fn of_process() -> Self {
-        Self(
-            std::env::vars_os()
-                .filter_map(|(name, value)| {
-                    Some((name.into_string().ok()?, value.into_string().ok()?))
-                })
-                .collect(),
-        )
-    }
-
-    /// The value of a variable; an empty one counts as unset, as container
-    /// tools pass it for "not given".
-    pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.0
-            .get(name)
-            .map(String::as_str)
-            .filter(|value| !value.trim().is_empty())
-    }
-
-    /// True if `name` or `name_FILE` is set.
-    pub(super) fn sets(&self, name: &str) -> bool {
-        self.get(name).is_some() || self.get(&format!("{name}_FILE")).is_some()
-    }
-}
-
-impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Environment {
-    fn from_iter<I: IntoIterator<Item = (K, V)>>(variables: I) -> Self {
-        Self(
-            variables
-                .into_iter()
-                .map(|(name, value)| (name.into(), value.into()))
-                .collect(),
-        )
-    }
-}
-
-impl<K: Into<String>, V: Into<String>, const N: usize> From<[(K, V); N]> for Environment {
-    fn from(variables: [(K, V); N]) -> Self {
-        variables.into_iter().collect()
-    }
-}
+/// What stands in `deploy/relay.toml` where only the operator knows the value.
+const PLACEHOLDER: &str = "replace-with-";
 
 /// One setting: where it may stand and what to write there.
 pub(super) struct Setting {
@@ -207,6 +162,9 @@ impl<'a> Section<'a> {
     /// Wraps a secret that can stand in a header. A blank one never can: what
     /// compares with it would accept a caller who brings nothing.
     fn wrap(&self, place: &str, text: &str, setting: &Setting) -> Option<SecretString> {
+        if self.is_placeholder(place, text, setting) {
+            return None;
+        }
         let wrong = if text.trim().is_empty() {
             "empty"
         } else if text.bytes().any(|byte| !matches!(byte, b' '..=b'~')) {
@@ -287,7 +245,7 @@ impl<'a> Section<'a> {
                 .is_some_and(|variable| self.environment.sets(variable))
     }
 
-    fn gives(&self, setting: &Setting) -> bool {
+    pub(super) fn gives(&self, setting: &Setting) -> bool {
         self.variable_given(setting) || self.value(setting.key).is_some()
     }
 
@@ -310,12 +268,26 @@ impl<'a> Section<'a> {
     /// The text of a setting and the place it was read from.
     fn text(&self, setting: &Setting) -> Option<(String, String)> {
         let from_file = self.value(setting.key);
-        if let Some(variable) = setting.variable.filter(|_| self.variable_given(setting)) {
-            return Some((variable.to_owned(), self.variable(variable)?));
+        let variable = setting.variable.filter(|_| self.variable_given(setting));
+        let place = variable.map_or_else(|| self.place(setting.key), str::to_owned);
+        let text = if let Some(variable) = variable {
+            self.variable(variable)?
+        } else {
+            self.resolve(&place, from_file?, setting)?
+        };
+        (!self.is_placeholder(&place, &text, setting)).then_some((place, text))
+    }
+
+    /// Reports what the sample file has in place of a value.
+    fn is_placeholder(&self, place: &str, text: &str, setting: &Setting) -> bool {
+        let is_placeholder = text.contains(PLACEHOLDER);
+        if is_placeholder {
+            self.mistakes.add(format!(
+                "{place}: still the sample file's placeholder; write {}",
+                setting.write
+            ));
         }
-        let place = self.place(setting.key);
-        let text = self.resolve(&place, from_file?, setting)?;
-        Some((place, text))
+        is_placeholder
     }
 
     /// The value of `X`, or what the file named by `X_FILE` holds.

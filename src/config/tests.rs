@@ -140,6 +140,7 @@ fn every_variable_is_taken() {
         ("RELAY_SWEEP_INTERVAL", "0s"),
         ("RELAY_SHUTDOWN_GRACE", "500ms"),
         ("RELAY_MAX_CONNECTIONS", "64"),
+        ("RELAY_ADMIN_TOKEN", "open-sesame"),
         ("RELAY_RETENTION", "30d"),
         ("RELAY_ANSWER_DEADLINE", "90s"),
         ("ACCOUNT_NAME", "acme-eu"),

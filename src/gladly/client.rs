@@ -5,6 +5,8 @@
 //! proof that the conversation is still the bot's. Nothing here is tried twice:
 //! a reply has no idempotency key, so whoever calls decides what to do next.
 
+mod setup;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +29,8 @@ use crate::id::{AccountName, ConversationId, InboxId, ItemId, TopicId};
 use crate::telemetry::{Metrics, Upstream};
 use crate::text::{Channel, Part};
 use crate::upstream::{Cut, innermost};
+
+pub use setup::{Deed, NoAnswer};
 
 /// For one call, from connecting to the last byte.
 const CALL_TIMEOUT: Duration = Duration::from_secs(15);

@@ -7,10 +7,11 @@ mod event;
 mod lockout;
 mod model;
 mod pace;
+mod registration;
 #[cfg(test)]
 mod tests;
 
-pub use client::{Client, Listed, ReplyContent};
+pub use client::{Client, Deed, Listed, NoAnswer, ReplyContent};
 pub use error::{GladlyError, Refusal};
 pub use event::{Malformed, Webhook, WebhookContent, parse_webhook};
 pub use model::{Conversation, Initiator, Item, ItemContent};
@@ -18,3 +19,4 @@ pub use pace::{
     Admission, Ask, Effort, Engaged, Key, Member, Pace, Permit, Permits, Precedence, Queue, Slot,
     Window,
 };
+pub use registration::{MESSAGE_EVENTS, OTHER_EVENTS, Registration};

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{StatusCode, Url};
 use secrecy::ExposeSecret;
@@ -16,10 +17,13 @@ use super::model::Answer;
 use crate::config::GleenConfig;
 use crate::id::{AccountName, ThreadId};
 use crate::telemetry::{Metrics, Upstream};
-use crate::upstream::{Cut, http_client, innermost, retry_after};
+use crate::upstream::{Cut, Seen, http_client, innermost, retry_after};
 
 /// The largest answer that is read, in bytes.
 const LARGEST_ANSWER: usize = 1024 * 1024;
+
+/// What is asked to see whether Gleen is there: it says whose question it is.
+pub const GREETING: &str = "Hello! This is a test by gladly-relay.";
 
 /// What to ask.
 #[derive(Clone, Copy)]
@@ -148,6 +152,28 @@ impl Client {
                     after: None,
                 },
             }),
+        }
+    }
+
+    /// Asks something harmless and takes the answer as it is, to see whether Gleen
+    /// is there and takes the key.
+    ///
+    /// # Errors
+    /// What happened, if no answer came.
+    pub async fn greet(&self) -> Result<Seen, String> {
+        let body = json!({ "query_text": GREETING, "stream": false });
+        match self.send(&body).await {
+            End::Answered {
+                status,
+                headers,
+                body,
+            } => Ok(Seen {
+                status: status.as_u16(),
+                headers,
+                body: serde_json::from_slice(&body).unwrap_or(Value::Null),
+                at: Timestamp::now(),
+            }),
+            End::Cut(error) => Err(innermost(&error)),
         }
     }
 

@@ -3,5 +3,5 @@
 mod client;
 mod model;
 
-pub use client::{Client, GleenError, Question};
+pub use client::{Client, GREETING, GleenError, Question};
 pub use model::Answer;

@@ -2,6 +2,7 @@
 
 mod admin;
 mod health;
+mod password;
 mod problem;
 mod server;
 mod webhook;
@@ -14,6 +15,7 @@ use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
+use secrecy::SecretString;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::account::Accounts;
@@ -21,6 +23,7 @@ use crate::clock::Clock;
 use crate::relay::Relay;
 use crate::store::{Operations, Store};
 use crate::telemetry::Metrics;
+use password::Password;
 use problem::Problem;
 pub use server::{Limits, serve};
 
@@ -60,9 +63,14 @@ pub fn public_router(state: Arc<State>) -> Router {
     finish(router).with_state(state)
 }
 
-/// What only operators may reach.
-pub fn admin_router(state: Arc<State>) -> Router {
-    finish(admin::router()).with_state(state)
+/// What only operators may reach, with the password if there is one.
+pub fn admin_router(state: Arc<State>, password: Option<&SecretString>) -> Router {
+    let mut router = admin::router();
+    if let Some(password) = password {
+        let require = middleware::from_fn_with_state(Password::new(password), password::require);
+        router = router.layer(require);
+    }
+    finish(router).with_state(state)
 }
 
 fn finish(router: Router<Arc<State>>) -> Router<Arc<State>> {

@@ -32,6 +32,15 @@ impl Problem {
         }
     }
 
+    /// A browser asks for the password by this.
+    pub(super) const fn no_password() -> Self {
+        Self {
+            status: StatusCode::UNAUTHORIZED,
+            detail: "the admin token is missing or wrong; see RELAY_ADMIN_TOKEN",
+            header: Some((WWW_AUTHENTICATE, "Basic realm=\"gladly-relay admin\"")),
+        }
+    }
+
     pub(super) const fn malformed() -> Self {
         Self::new(
             StatusCode::BAD_REQUEST,

@@ -305,7 +305,8 @@ async fn a_bench_s_relay_refuses_every_address_but_loopback() {
             .env("GLADLY_AI_INBOX_ID", "ai")
             .env("GLADLY_HANDOFF_INBOX_ID", "humans")
             .env("GLADLY_AGENT_ID", "bot")
-            .env("GLEEN_API_KEY", "key");
+            .env("GLEEN_API_KEY", "key")
+            .env("RELAY_ADMIN_TOKEN", "open-sesame");
         let output = run(command).await;
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(2), "{said}");

@@ -98,3 +98,30 @@ async fn a_log_that_nobody_reads_holds_nobody_up_and_its_lost_lines_are_counted(
     assert!(log.lines().count() < 12_000);
     assert!(log.contains("log lines were lost"), "they are told of");
 }
+
+#[tokio::test]
+async fn metrics_are_shown_to_those_who_know_the_password() {
+    let mut relay = Setup::default().start_without_relay().await;
+    relay.toml = format!("admin_token = \"open sesame\"\n{}", relay.toml);
+    relay.boot().await;
+    let url = format!("{}/metrics", relay.running().admin_url);
+    let client = reqwest::Client::new();
+    let ask = || client.get(&url);
+    for refused in [
+        ask(),
+        ask().bearer_auth("wrong"),
+        ask().basic_auth("a", Some("b")),
+    ] {
+        let refused = soon(refused.send()).await.unwrap();
+        assert_eq!(refused.status(), 401);
+        assert!(refused.headers().contains_key("www-authenticate"));
+    }
+    let known = [
+        ask().bearer_auth("open sesame"),
+        ask().basic_auth("", Some("open sesame")),
+    ];
+    for taken in known {
+        assert_eq!(soon(taken.send()).await.unwrap().status(), 200);
+    }
+    relay.finish().await;
+}

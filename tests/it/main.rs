@@ -14,6 +14,7 @@ mod arrivals;
 mod asked_again;
 mod bench;
 mod breaker;
+mod check;
 mod cli;
 mod clocks;
 mod connections;
@@ -39,6 +40,7 @@ mod thread;
 mod too_old;
 mod uncertain;
 mod webhook;
+mod webhooks;
 
 mod sim_control;
 mod sim_faults;

@@ -22,7 +22,7 @@ fn all_wrong_values_are_said_at_once_each_with_its_variable() {
         ("RELAY_ADMIN_LISTEN", "localhost:9090"),
         ("RELAY_STORE", "postgres://u:secret@db/relay"),
         ("RELAY_PUBLIC_URL", "relay.acme.com"),
-        ("RELAY_LOG", "gladly_relay=loud"),
+        ("RELAY_LOG", "inof"),
         ("RELAY_LOG_FORMAT", "xml"),
         ("RELAY_SWEEP_INTERVAL", "5"),
         ("RELAY_SHUTDOWN_GRACE", "soon"),
@@ -128,4 +128,53 @@ fn a_wrong_policy_key_is_named_with_what_to_write() {
         assert_mistake(&error.mistakes, &beginning);
     }
     assert_eq!(error.mistakes.len(), wrong.len());
+}
+
+#[test]
+fn a_variable_that_is_nearly_ours_names_the_one_that_was_meant() {
+    for (wrong, meant) in [
+        ("RELAY_RETENTIN", "RELAY_RETENTION"),
+        ("RELAY_LISTEN_FIEL", "RELAY_LISTEN"),
+        ("GLADLY_HANDOF_INBOX_ID", "GLADLY_HANDOFF_INBOX_ID"),
+        ("GLEEN_APIKEY_FILE", "GLEEN_API_KEY"),
+        ("RELAY_LISTEN_PORT", "RELAY_LISTEN"),
+        ("ACCOUNT_IDENTIFER", "ACCOUNT_IDENTIFIER"),
+    ] {
+        let said = format!("{wrong}: no such variable; the nearest known one is {meant}");
+        assert_eq!(mistakes(&[(wrong, "7d")]), [said]);
+    }
+}
+
+#[test]
+fn other_peoples_variables_are_left_alone() {
+    load(&[
+        ("ACCOUNT_ID", "1"),
+        ("GLADLY_RELAY_SERVICE_HOST", "10.0.0.1"),
+        ("GLADLY_RELAY_SERVICE_PORT_HTTP", "8080"),
+        ("GLADLY_RELAY_PORT", "tcp://10.0.0.1:8080"),
+        ("GLADLY_RELAY_PORT_8080_TCP_ADDR", "10.0.0.1"),
+        ("RELAY_RETENTIN", ""),
+    ])
+    .unwrap();
+    let text = account("acme", "").replace("\"token\"", "{ env = \"GLADLY_TOKEN_OF_ACME\" }");
+    load_text(&text, &[("GLADLY_TOKEN_OF_ACME", "token")]).unwrap();
+}
+
+#[test]
+fn nobody_waits_for_gleen_longer_than_for_the_answer() {
+    let said = mistakes(&[("RELAY_ANSWER_DEADLINE", "20s"), ("GLEEN_TIMEOUT", "25s")]);
+    assert_eq!(
+        said,
+        [
+            "GLEEN_TIMEOUT: 25s, longer than the answer deadline of 20s; \
+          shorten GLEEN_TIMEOUT or raise RELAY_ANSWER_DEADLINE (`answer_deadline`)"
+        ]
+    );
+    assert_mistake(
+        &mistakes(&[("GLEEN_TIMEOUT", "61s")]),
+        "GLEEN_TIMEOUT: 61s, ",
+    );
+    load(&[("GLEEN_TIMEOUT", "60s")]).unwrap();
+    let short = load(&[("RELAY_ANSWER_DEADLINE", "20s")]).unwrap();
+    assert_eq!(short.accounts[0].gleen.timeout, Duration::from_secs(20));
 }

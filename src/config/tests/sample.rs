@@ -27,21 +27,60 @@ fn found<'a>(pattern: &str, texts: &[&'a str]) -> BTreeSet<&'a str> {
     all.map(|found| found.get(1).unwrap().as_str()).collect()
 }
 
+/// The sample with what only the operator knows.
+fn filled_in(sample: &str) -> String {
+    [
+        (
+            "https://replace-with-your-organization.gladly.com",
+            "https://acme.gladly.com",
+        ),
+        ("replace-with-the-api-users-email", "bot@acme.com"),
+        ("replace-with-the-ai-inbox-id", "ai"),
+        ("replace-with-the-human-inbox-id", "humans"),
+        ("replace-with-the-agent-id", "bot"),
+    ]
+    .iter()
+    .fold(sample.to_owned(), |text, (placeholder, value)| {
+        assert!(text.contains(placeholder), "{placeholder}");
+        text.replace(placeholder, value)
+    })
+}
+
 #[test]
 fn the_sample_holds_the_defaults() {
-    let sample = load_text(SAMPLE, &SECRETS).unwrap();
-    let plain = load(&[
-        ("GLADLY_AI_INBOX_ID", "replace-with-the-ai-inbox-id"),
-        ("GLADLY_HANDOFF_INBOX_ID", "replace-with-the-human-inbox-id"),
-        ("GLADLY_AGENT_ID", "replace-with-the-agent-id"),
-    ]);
-    assert_eq!(format!("{sample:#?}"), format!("{:#?}", plain.unwrap()));
+    let sample = load_text(&filled_in(SAMPLE), &SECRETS).unwrap();
+    let plain = load(&[]).unwrap();
+    assert_eq!(format!("{sample:#?}"), format!("{plain:#?}"));
+}
+
+#[test]
+fn a_placeholder_that_was_left_is_a_mistake_that_says_what_to_write() {
+    let error = load_text(SAMPLE, &SECRETS).unwrap_err();
+    for key in [
+        "url",
+        "username",
+        "ai_inbox_id",
+        "handoff_inbox_id",
+        "agent_id",
+    ] {
+        assert_mistake(
+            &error.mistakes,
+            &format!("account.gladly.{key}: still the sample file's placeholder; write "),
+        );
+    }
+    assert_eq!(error.mistakes.len(), 5, "{error}");
+    for variable in ["GLADLY_API_TOKEN", "ACCOUNT_IDENTIFIER"] {
+        assert_mistake(
+            &mistakes(&[(variable, "replace-with-a-secret")]),
+            &format!("{variable}: still the sample file's placeholder; write "),
+        );
+    }
 }
 
 #[test]
 fn what_the_sample_has_commented_out_can_be_used() {
     let commented = Regex::new(r"(?m)^#([a-z_]+ = )").unwrap();
-    let text = commented.replace_all(SAMPLE, "$1");
+    let text = filled_in(&commented.replace_all(SAMPLE, "$1"));
     let config = load_text(&text, &SECRETS).unwrap();
     let policy = &config.accounts[0].policy;
     assert!(policy.ask_for_human.is_match("May I speak to a person?"));

@@ -183,3 +183,13 @@ fn a_syntax_error_names_the_line_and_does_not_quote_it() {
         assert!(error.mistakes[0].contains(": not TOML: "), "{shown}");
     }
 }
+
+#[test]
+fn an_admin_listener_that_others_reach_needs_a_password() {
+    let open = [("RELAY_ADMIN_LISTEN", "0.0.0.0:9090")];
+    let mistakes = mistakes(&open);
+    assert_eq!(mistakes.len(), 1);
+    assert!(mistakes[0].starts_with("RELAY_ADMIN_TOKEN: missing"));
+    let config = load(&[open[0], ("RELAY_ADMIN_TOKEN", "open-sesame")]).unwrap();
+    assert_eq!(config.admin_token.unwrap().expose_secret(), "open-sesame");
+}

@@ -16,16 +16,34 @@ impl GladlyOptions {
             (&self.handoff_inbox_id, "Humans"),
             (&self.other_inbox_id, "Other"),
         ]
-        .map(|(id, name)| json!({ "id": id, "name": name, "disabled": false }))
+        .map(|(id, name)| {
+            let disabled = self.disabled_inbox_ids.contains(id);
+            json!({ "id": id, "name": name, "disabled": disabled })
+        })
         .to_vec()
     }
 
     pub(crate) fn agents(&self) -> Vec<Value> {
-        vec![
-            json!({ "id": self.bot_agent_id, "name": "Gleen Bot", "emailAddress": self.username }),
-            json!({ "id": self.human_agent_id, "name": self.human_agent_name,
-                "emailAddress": "human@example.com" }),
+        [
+            (&self.bot_agent_id, "Gleen Bot", self.username.as_str()),
+            (
+                &self.human_agent_id,
+                &self.human_agent_name,
+                "human@example.com",
+            ),
         ]
+        .map(|(id, name, email)| self.agent(id, name, email))
+        .to_vec()
+    }
+
+    fn agent(&self, id: &str, name: &str, email: &str) -> Value {
+        let mut agent = json!({ "id": id, "name": name, "emailAddress": email });
+        if self.agents_show_inboxes {
+            let inboxes = self.inboxes();
+            let ids = inboxes.iter().filter_map(|inbox| inbox["id"].as_str());
+            agent["inboxIds"] = ids.filter(|inbox| self.belongs(id, inbox)).collect();
+        }
+        agent
     }
 
     pub(crate) fn has_inbox(&self, id: &str) -> bool {

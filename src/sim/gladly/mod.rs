@@ -20,6 +20,7 @@ mod options;
 mod pace;
 mod people;
 mod problem;
+mod roles;
 mod webhook;
 mod world;
 
@@ -39,6 +40,7 @@ pub use options::{
 };
 #[cfg(test)]
 pub(crate) use pace::{Pace, Rules};
+pub use roles::Role;
 pub use webhook::WebhookSpec;
 pub use world::World as GladlyWorld;
 

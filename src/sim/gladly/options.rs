@@ -4,6 +4,8 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use super::roles::Role;
+
 /// The settings; all can be changed while it runs, but for `listen` and `seed`.
 #[derive(Debug, Clone)]
 pub struct GladlyOptions {
@@ -17,12 +19,18 @@ pub struct GladlyOptions {
     pub username: String,
     /// The API user's token.
     pub api_token: String,
+    /// What the API user may do.
+    pub roles: Vec<Role>,
     /// The bot's inbox.
     pub ai_inbox_id: String,
     /// The inbox that humans staff.
     pub handoff_inbox_id: String,
     /// One more inbox of humans.
     pub other_inbox_id: String,
+    /// Inboxes that were switched off.
+    pub disabled_inbox_ids: Vec<String>,
+    /// Whether an agent shows its inboxes, which the API's page does not promise.
+    pub agents_show_inboxes: bool,
     /// The API user as an agent. Belongs to the AI inbox only.
     pub bot_agent_id: String,
     /// A human. Belongs to every inbox.
@@ -145,9 +153,12 @@ impl Default for GladlyOptions {
             organization_name: "Simulated Shop".to_owned(),
             username: "bot@example.com".to_owned(),
             api_token: "gladly-token".to_owned(),
+            roles: vec![Role::ApiUser, Role::Agent, Role::Administrator],
             ai_inbox_id: "ai-inbox".to_owned(),
             handoff_inbox_id: "human-inbox".to_owned(),
             other_inbox_id: "other-inbox".to_owned(),
+            disabled_inbox_ids: Vec::new(),
+            agents_show_inboxes: false,
             bot_agent_id: "gleen-bot".to_owned(),
             human_agent_id: "agent-ada".to_owned(),
             human_agent_name: "Ada".to_owned(),

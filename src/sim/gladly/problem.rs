@@ -49,6 +49,16 @@ impl Problem {
         }
     }
 
+    /// 403.
+    pub(crate) fn forbidden() -> Self {
+        let error = json!({ "code": "invalid", "detail": "the user's roles don't allow this" });
+        Self {
+            status: StatusCode::FORBIDDEN,
+            location: None,
+            error,
+        }
+    }
+
     /// 404.
     pub(crate) fn not_found(what: &str) -> Self {
         let error = json!({ "code": "not_exist", "detail": format!("{what} does not exist") });

@@ -42,6 +42,14 @@ pub(crate) async fn let_pass(length: Duration) {
     tokio::time::resume();
 }
 
+/// How many questions were customers', and not the relay's look at its set-up.
+pub(crate) fn asked_by_customers(questions: &[gladly_relay::sim::Question]) -> usize {
+    let customers = questions
+        .iter()
+        .filter(|question| question.text != gladly_relay::gleen::GREETING);
+    customers.count()
+}
+
 /// An answer that a chat takes in two parts.
 pub(crate) fn two_parts() -> String {
     let words = "words ".repeat(300);

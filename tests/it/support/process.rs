@@ -12,6 +12,19 @@ use tokio::task::JoinHandle;
 
 use super::soon;
 
+/// How far a start is waited for.
+#[derive(PartialEq)]
+enum Started {
+    Serving,
+    Checked,
+}
+
+fn serve(config: &Path) -> Command {
+    let mut serve = Command::new(env!("CARGO_BIN_EXE_gladly-relay"));
+    serve.arg("serve").arg("--config").arg(config);
+    serve
+}
+
 /// A relay in a process of its own. Dropping it kills it.
 pub(crate) struct RelayProcess {
     child: Child,
@@ -24,11 +37,15 @@ pub(crate) struct RelayProcess {
 }
 
 impl RelayProcess {
-    /// Starts `serve` with a configuration file and waits until it serves.
+    /// Starts `serve` with a configuration file and waits until it serves and has
+    /// looked at its set-up: every further call is for a customer.
     pub(crate) async fn start(config: &Path) -> Self {
-        let mut serve = Command::new(env!("CARGO_BIN_EXE_gladly-relay"));
-        serve.arg("serve").arg("--config").arg(config);
-        Self::spawn(serve).await
+        Self::spawn(serve(config), Started::Checked).await
+    }
+
+    /// As [`RelayProcess::start`], but while it still looks at its set-up.
+    pub(crate) async fn start_unchecked(config: &Path) -> Self {
+        Self::spawn(serve(config), Started::Serving).await
     }
 
     /// As [`RelayProcess::start`], but a file that reaches its size limit is an
@@ -37,10 +54,10 @@ impl RelayProcess {
         let mut shell = Command::new("sh");
         shell.args(["-c", "trap '' XFSZ; exec \"$0\" serve --config \"$1\""]);
         shell.arg(env!("CARGO_BIN_EXE_gladly-relay")).arg(config);
-        Self::spawn(shell).await
+        Self::spawn(shell, Started::Checked).await
     }
 
-    async fn spawn(mut command: Command) -> Self {
+    async fn spawn(mut command: Command, until: Started) -> Self {
         let mut child = command
             .env_clear()
             .stdout(Stdio::piped())
@@ -53,16 +70,18 @@ impl RelayProcess {
         let may_read = reading.clone();
         let log = tokio::spawn(async move {
             let (mut log, mut serving) = (String::new(), Some(serving));
+            let (mut listen, mut checked) = (None, until == Started::Serving);
             while let Ok(Some(line)) = lines.next_line().await {
                 drop(may_read.lock().await);
                 let fields: Value = serde_json::from_str(&line).expect("each line is JSON");
-                if fields["message"] == "serving" {
-                    let listen = fields["listen"].as_str().unwrap().to_owned();
-                    serving
-                        .take()
-                        .expect("it serves once")
-                        .send(listen)
-                        .unwrap();
+                match fields["message"].as_str() {
+                    Some("serving") => listen = fields["listen"].as_str().map(str::to_owned),
+                    Some("the set-up was checked") => checked = true,
+                    _ => {}
+                }
+                if checked && let Some(listen) = listen.take() {
+                    let serving = serving.take().expect("it serves once");
+                    serving.send(listen).unwrap();
                 }
                 log.push_str(&line);
                 log.push('\n');

@@ -167,6 +167,18 @@ impl Setup {
         }
     }
 
+    /// No question may take longer than the answer.
+    fn gleen_timeout(&self) -> String {
+        let deadline = self
+            .policy
+            .split_once("answer_deadline = ")
+            .map(|(_, rest)| rest.lines().next().unwrap_or_default());
+        match deadline {
+            Some(deadline @ ("\"1s\"" | "\"20s\"")) => format!("timeout = {deadline}"),
+            _ => String::new(),
+        }
+    }
+
     fn toml(&self, gladly: &Gladly, gleen: &Gleen, folder: &TempDir) -> String {
         let options = gladly.options();
         format!(
@@ -195,6 +207,7 @@ agent_id = "{bot_agent_id}"
 url = "{gleen_url}"
 api_key = "{api_key}"
 handoff_pointer = "/handoff"
+{gleen_timeout}
 {account_gleen}
 "#,
             store = folder.path().join("relay.db").display(),
@@ -206,6 +219,7 @@ handoff_pointer = "/handoff"
             policy = self.policy,
             account = self.account,
             account_gladly = self.account_gladly,
+            gleen_timeout = self.gleen_timeout(),
             account_gleen = self.account_gleen,
             gladly_url = gladly.url(),
             username = options.username,
@@ -263,6 +277,13 @@ impl TestRelay {
 
     /// Starts the relay on the database as it is, and lets Gladly know where.
     pub(crate) async fn boot(&mut self) {
+        self.boot_without_webhook().await;
+        let url = self.running().url.clone();
+        self.point_webhook_to(&url);
+    }
+
+    /// Starts the relay on the database as it is.
+    pub(crate) async fn boot_without_webhook(&mut self) {
         self.clock.start_process();
         let file = self.config_file();
         let config = Config::load(Some(&file), &Environment::default()).unwrap();
@@ -279,7 +300,6 @@ impl TestRelay {
         let served = tokio::spawn(async move {
             app::serve(&config, listeners, serving_store, clock, stopped).await
         });
-        self.point_webhook_to(&url);
         self.running = Some(Running {
             url,
             admin_url,

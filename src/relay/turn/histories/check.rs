@@ -116,8 +116,17 @@ impl Check {
 
     /// Whether the relay could know that it is a human's, or closed: it looked
     /// since, or was told.
-    fn known_since(&self, conversation: usize, since: u64, told: usize) -> Option<String> {
-        if let Some((seq, _)) = self.looks.get(&conversation)
+    fn known_since(
+        &self,
+        conversation: usize,
+        since: u64,
+        told: usize,
+        world: &World,
+    ) -> Option<String> {
+        // After a merge two turns may run in one lane, and one may look while the other
+        // goes on.
+        if is_unmerged(world)
+            && let Some((seq, _)) = self.looks.get(&conversation)
             && *seq >= since
         {
             return Some("it had looked".to_owned());
@@ -188,7 +197,7 @@ impl Check {
         if unseen && !is_unmerged(world) {
             return;
         }
-        if let Some(how) = self.known_since(write.target, since, told) {
+        if let Some(how) = self.known_since(write.target, since, told, world) {
             return self.broken(format!("{which}: {how}"));
         }
         if unseen || !case.policy.recheck_before_reply {
@@ -272,11 +281,8 @@ impl Check {
         self.hold(times.is_sorted(), || {
             format!("turn {id} asks in another order: {words:?}")
         });
-        // After a merge two turns may run in one lane, and one may ask while the other
-        // looks.
-        if is_unmerged(world)
-            && let Some(since) = world.not_since(target, State::is_bots)
-            && let Some(how) = self.known_since(target, since, told)
+        if let Some(since) = world.not_since(target, State::is_bots)
+            && let Some(how) = self.known_since(target, since, told, world)
         {
             self.broken(format!(
                 "turn {id} asks about a human's conversation: {how}"

@@ -1,4 +1,4 @@
-//! The simulated REST API: routes, authentication, and reading of bodies. The
+//! The simulated REST API: routes, authentication, roles, and reading of bodies. The
 //! rules of each call are in the files below.
 
 mod assign;
@@ -22,7 +22,9 @@ use serde_json::Value;
 
 use super::Shared;
 use super::problem::Problem;
+use super::roles::allows;
 use crate::sim::front;
+use crate::sim::operation::Operation;
 
 /// The API, behind the front and authentication.
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
@@ -71,11 +73,17 @@ async fn authenticate(State(shared): State<Arc<Shared>>, request: Request, next:
             world.options.username, world.options.api_token
         ))
     });
-    if basic_credentials(request.headers()) == Some(&expected) {
-        next.run(request).await
-    } else {
-        Problem::unauthorized().into_response()
+    if basic_credentials(request.headers()) != Some(&expected) {
+        return Problem::unauthorized().into_response();
     }
+    let operation = Operation::of(request.method(), request.uri().path());
+    if !shared
+        .world
+        .read(|world| allows(&world.options.roles, operation))
+    {
+        return Problem::forbidden().into_response();
+    }
+    next.run(request).await
 }
 
 fn basic_credentials(headers: &HeaderMap) -> Option<&str> {
