@@ -506,7 +506,12 @@ impl Turn {
 
     fn finish(&mut self, outcome: Outcome) -> Action {
         let settles = matches!(outcome, Outcome::Replied | Outcome::HandedOff(_));
-        if settles || self.may_have_answered() {
+        // A part of unknown fate is in the conversation, where whoever comes to it next
+        // sees it, or is not.
+        let has_answered = self
+            .parts()
+            .any(|(state, part)| part.kind == PartKind::Reply && state.progress == Progress::Sent);
+        if settles || has_answered {
             let items = self.messages.iter().map(|message| message.item_id.clone());
             self.learnt.push(Learnt::Settled(items.collect()));
         }
