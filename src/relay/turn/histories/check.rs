@@ -378,8 +378,8 @@ impl Check {
             asked.retried,
         );
         let conversation = index_of(turn.conversation_id().as_str());
-        // Where no look is allowed, what was told last counts, however old.
-        let blind = matches!(case.refuses, Some((Op::Look, _)));
+        // Where no look came through, what was told last counts, however old.
+        let blind = turn.is_moving_unseen() || matches!(case.refuses, Some((Op::Look, _)));
         let began = if blind { 0 } else { began };
         let moved = world.was(conversation, began, |state| !state.ai_inbox);
         self.hold(moved, || {
