@@ -205,6 +205,11 @@ impl Turn {
                     .collect();
                 self.state.listed = true;
                 if self.is_answered(listed, context) {
+                    if context.standing.merged_into.is_some() {
+                        // What is listed with it may be another turn's.
+                        self.leave(SkipReason::AlreadyAnswered);
+                        return;
+                    }
                     self.words.contents.fill(Some(Content::dealt_with()));
                     // A later one may wait, which was left to that agent.
                     self.take_up(listed, context);
