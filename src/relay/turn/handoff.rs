@@ -164,12 +164,13 @@ impl Turn {
         self.write_move()
     }
 
-    /// In a hurry, who is late is moved by what webhooks told. What was tried before
-    /// is looked after first.
+    /// In a hurry, who is late is moved by what webhooks told of late. What was tried
+    /// before is looked after first.
     fn may_move_at_once(&self, context: &Context<'_>) -> bool {
         let late = self.state.hurried && self.reason() == HandoffReason::Deadline;
         let untouched = self.state.parts.iter().all(|part| part.tries == 0);
-        if !late || !untouched || self.unseen_move_refused {
+        let told = self.whose_to_read(context) == Whose::Bots;
+        if !late || !untouched || !told || self.unseen_move_refused {
             return false;
         }
         let target = self.target(context.standing);

@@ -1,5 +1,7 @@
 //! The turn, in tables: what it does next. Random histories stand beside.
 
+mod found;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -232,6 +234,14 @@ fn in_a_crowd_a_handoff_leaves_its_note_out_and_otherwise_does_not() {
         assert_eq!(writes(&mut player, action), kinds);
         assert_eq!(player.turn.note_left_out().is_some(), left_out);
     }
+}
+
+#[test]
+fn in_a_hurry_only_what_was_told_of_late_moves_without_a_look() {
+    let mut player = Player::new();
+    player.next(Happened::Claimed);
+    player.seconds = 130;
+    assert_eq!(player.next(Happened::TooLate), Action::Look);
 }
 
 #[test]
