@@ -36,6 +36,18 @@ struct State {
     queue: Queue<oneshot::Sender<Told>>,
 }
 
+impl State {
+    /// Tells whoever holds this place to go.
+    fn go(&mut self, key: Key, slots: Vec<Slot>) {
+        let told = self.queue.serve(key).map(|who| who.send(Told::Go(slots)));
+        if let Some(Err(Told::Go(slots))) = told {
+            for slot in slots {
+                self.window.give_back(slot);
+            }
+        }
+    }
+}
+
 /// What those who wait are told.
 #[derive(Debug)]
 enum Told {
@@ -235,14 +247,19 @@ impl Pace {
                 Precedence::Urgent => state.window.admit_urgent(ask.calls, now),
                 _ => state.window.admit(ask.calls, now),
             };
-            let slots = match admitted {
-                Ok(slots) => slots,
-                Err(next) => return Some(next),
-            };
-            let told = state.queue.serve(key).map(|who| who.send(Told::Go(slots)));
-            if let Some(Err(Told::Go(slots))) = told {
-                for slot in slots {
-                    state.window.give_back(slot);
+            match admitted {
+                Ok(slots) => state.go(key, slots),
+                Err(next) => {
+                    let filler = state.queue.filler(key).filter(|_| ask.calls > 1);
+                    let room = filler.and_then(|filler| {
+                        let slots = state.window.admit(1, now).ok()?;
+                        Some((filler, slots))
+                    });
+                    let Some((filler, slots)) = room else {
+                        return Some(next);
+                    };
+                    state.queue.overtake(key);
+                    state.go(filler, slots);
                 }
             }
         }

@@ -103,6 +103,8 @@ pub struct Queue<T> {
     lines: Vec<Line<T>>,
     count: u64,
     served: u64,
+    /// The first that somebody went before.
+    overtaken: Option<Key>,
 }
 
 impl<T> Default for Queue<T> {
@@ -111,6 +113,7 @@ impl<T> Default for Queue<T> {
             lines: Vec::new(),
             count: 0,
             served: 0,
+            overtaken: None,
         }
     }
 }
@@ -165,6 +168,28 @@ impl<T> Queue<T> {
             (fills_gaps, *served)
         });
         next.map(|(_, key, ask)| (key, ask))
+    }
+
+    /// Who asks for a single call, while the first waits for room for several: room
+    /// that is left until then would be lost. Only once for each first, so that it
+    /// doesn't wait for all the others.
+    pub fn filler(&self, first: Key) -> Option<Key> {
+        if self.overtaken == Some(first) {
+            return None;
+        }
+        let lines = self.lines.iter().enumerate();
+        let singles = lines.filter_map(|(index, line)| {
+            let mut waiting = line.waiting.iter();
+            let (place, _) = waiting.find(|(_, (ask, _))| ask.calls == 1)?;
+            Some((line.served, Key(Member(index), *place)))
+        });
+        let next = singles.min_by_key(|(served, _)| *served);
+        next.map(|(_, key)| key)
+    }
+
+    /// Somebody goes before the first.
+    pub const fn overtake(&mut self, first: Key) {
+        self.overtaken = Some(first);
     }
 
     /// It is the turn of whoever holds this place.
@@ -290,6 +315,28 @@ mod tests {
         let order = order(&mut queue);
         assert_eq!(order[..4], ["busy", "quiet", "busy", "busy"]);
         assert!(order[4..].iter().all(|who| who.ends_with("note")));
+    }
+
+    #[test]
+    fn a_single_call_goes_before_several_that_have_no_room_and_only_once() {
+        let (mut queue, now) = (Queue::default(), Instant::now());
+        let member = queue.join();
+        let pair = Ask {
+            calls: 2,
+            ..ask(Precedence::Reply, now)
+        };
+        let first = queue.push(member, pair, "a reply and its look");
+        queue.push(member, pair, "the next");
+        assert_eq!(queue.filler(first), None);
+        let single = queue.push(member, ask(Precedence::Fetch, now), "a fetch");
+        queue.push(member, ask(Precedence::Fetch, now), "another fetch");
+        assert_eq!(queue.filler(first), Some(single));
+        queue.overtake(first);
+        queue.serve(single);
+        assert_eq!(queue.filler(first), None);
+        queue.serve(first);
+        let next = queue.first().unwrap().0;
+        assert!(queue.filler(next).is_some());
     }
 
     #[test]
