@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use tokio::sync::Mutex;
 use tokio::time::{sleep, timeout};
 
 use super::server::{Launch, Server, free_ports};
@@ -13,6 +14,18 @@ use crate::sim::{Answer, Gladly, GladlyOptions, Gleen, GleenOptions, Responder, 
 
 /// The account's identifier.
 pub(super) const IDENTIFIER: &str = "bench";
+
+/// The other account's identifier, if there is one.
+pub(super) const NEIGHBOUR: &str = "neighbour";
+
+/// Another account of the relay.
+#[derive(Clone, Copy)]
+pub(super) enum Neighbour<'a> {
+    /// Of the same organization.
+    Twin,
+    /// Of an organization with this Gladly, of the default options.
+    Other(&'a Gladly),
+}
 
 /// How the stage is set.
 pub(super) struct Scenery<'a> {
@@ -32,6 +45,8 @@ pub(super) struct Scenery<'a> {
     pub(super) gleen_timeout: Duration,
     /// Whether the relay's syncs are written down.
     pub(super) traced: bool,
+    /// Another account beside the first; Gladly tells it nothing by itself.
+    pub(super) neighbour: Option<Neighbour<'a>>,
 }
 
 impl<'a> Scenery<'a> {
@@ -52,6 +67,7 @@ impl<'a> Scenery<'a> {
             policy: "",
             gleen_timeout: Duration::from_secs(25),
             traced: false,
+            neighbour: None,
         }
     }
 }
@@ -70,7 +86,11 @@ pub(super) struct Stage {
 
 impl Stage {
     /// Starts the simulators, then the relay.
+    ///
+    /// One stage at a time, or two relays may be told the same free port.
     pub(super) async fn set(scenery: Scenery<'_>) -> anyhow::Result<Self> {
+        static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
+        let _turn = ONE_AT_A_TIME.lock().await;
         let gladly = Gladly::start(scenery.gladly.clone()).await?;
         let gleen = Gleen::start(scenery.gleen.clone()).await?;
         let ports = free_ports()?;
@@ -150,12 +170,12 @@ impl Relay {
         self.ports[0]
     }
 
-    /// The number of turns that have not ended, from the relay's own gauge.
+    /// The number of the first account's turns that have not ended, from the relay's
+    /// own gauge.
     pub(super) async fn backlog(&self) -> anyhow::Result<u64> {
         let text = self.server.read(self.ports[1], "/metrics").await?;
-        let line = text
-            .lines()
-            .find(|line| line.starts_with("gladly_relay_backlog_turns{"));
+        let gauge = format!("gladly_relay_backlog_turns{{account=\"{IDENTIFIER}\"}}");
+        let line = text.lines().find(|line| line.starts_with(&gauge));
         let count = line.and_then(|line| line.rsplit(' ').next()?.parse().ok());
         count.context("the metrics have no backlog")
     }
@@ -195,8 +215,7 @@ pub(super) fn trace_in(folder: &Path) -> PathBuf {
 const UNLIMITED: u32 = 100_000;
 
 fn config(scenery: &Scenery<'_>, gladly: &Gladly, gleen: &Gleen, ports: [u16; 2]) -> String {
-    let options = &scenery.gladly;
-    format!(
+    let mut text = format!(
         r#"
 listen = "127.0.0.1:{public}"
 admin_listen = "127.0.0.1:{admin}"
@@ -204,9 +223,29 @@ store = "sqlite://{store}"
 [policy]
 answer_deadline = "{deadline}ms"
 {policy}
+"#,
+        public = ports[0],
+        admin = ports[1],
+        store = database_in(scenery.folder).display(),
+        deadline = scenery.answer_deadline.as_millis(),
+        policy = scenery.policy,
+    );
+    text.push_str(&account(scenery, IDENTIFIER, gladly, gleen));
+    let neighbour = scenery.neighbour.map(|neighbour| match neighbour {
+        Neighbour::Twin => account(scenery, NEIGHBOUR, gladly, gleen),
+        Neighbour::Other(other) => account(scenery, NEIGHBOUR, other, gleen),
+    });
+    text.push_str(&neighbour.unwrap_or_default());
+    text
+}
+
+fn account(scenery: &Scenery<'_>, identifier: &str, gladly: &Gladly, gleen: &Gleen) -> String {
+    let options = gladly.options();
+    format!(
+        r#"
 [[account]]
-name = "{IDENTIFIER}"
-identifier = "{IDENTIFIER}"
+name = "{identifier}"
+identifier = "{identifier}"
 max_concurrent_questions = 200
 [account.gladly]
 url = "{gladly_url}"
@@ -221,11 +260,6 @@ url = "{gleen_url}"
 api_key = "{api_key}"
 timeout = "{gleen_timeout}ms"
 "#,
-        public = ports[0],
-        admin = ports[1],
-        store = database_in(scenery.folder).display(),
-        deadline = scenery.answer_deadline.as_millis(),
-        policy = scenery.policy,
         gladly_url = gladly.url(),
         username = options.username,
         api_token = options.api_token,

@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
-use regex::{RegexSet, RegexSetBuilder};
-
 use super::duration::parse_duration;
 use super::reader::{Section, Setting};
 use crate::id::TopicId;
-use crate::text;
+use crate::text::{self, Patterns};
 
 /// What to do with a message that has both text and attachments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,9 +22,9 @@ pub struct Policy {
     /// From the webhook's arrival to an answer; past it, a human.
     pub answer_deadline: Duration,
     /// Regular expressions by which a customer asks for a human.
-    pub ask_for_human: RegexSet,
+    pub ask_for_human: Patterns,
     /// Regular expressions by which an answer shows that the bot knew nothing.
-    pub no_answer: RegexSet,
+    pub no_answer: Patterns,
     /// Sent to the customer before a handoff.
     pub handoff_message: Option<String>,
     /// Put on the conversation at a handoff.
@@ -55,9 +53,8 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             answer_deadline: Duration::from_mins(1),
-            ask_for_human: patterns(text::default_human_patterns())
-                .unwrap_or_else(|_| RegexSet::empty()),
-            no_answer: RegexSet::empty(),
+            ask_for_human: Patterns::new(text::default_human_patterns()).unwrap_or_default(),
+            no_answer: Patterns::default(),
             handoff_message: None,
             handoff_topic_id: None,
             max_turns: 0,
@@ -203,10 +200,10 @@ fn parse_attachments(text: &str) -> Option<Attachments> {
     }
 }
 
-fn read_patterns(section: &Section<'_>, setting: &Setting) -> Option<RegexSet> {
+fn read_patterns(section: &Section<'_>, setting: &Setting) -> Option<Patterns> {
     let texts = section.strings(setting)?;
     for (index, text) in texts.iter().enumerate() {
-        if let Err(error) = patterns(&[text]) {
+        if let Err(error) = Patterns::new(&[text]) {
             let (number, why) = (index + 1, reason(&error));
             section.wrong(
                 setting,
@@ -217,7 +214,7 @@ fn read_patterns(section: &Section<'_>, setting: &Setting) -> Option<RegexSet> {
             );
         }
     }
-    patterns(&texts).ok()
+    Patterns::new(&texts).ok()
 }
 
 /// The last line of the error, which says what is wrong without quoting the pattern.
@@ -225,9 +222,4 @@ fn reason(error: &regex::Error) -> String {
     let text = error.to_string();
     let last = text.lines().last().unwrap_or_default();
     last.trim_start_matches("error: ").to_owned()
-}
-
-/// Patterns apply whatever the case of the letters.
-fn patterns(texts: &[impl AsRef<str>]) -> Result<RegexSet, regex::Error> {
-    RegexSetBuilder::new(texts).case_insensitive(true).build()
 }

@@ -117,7 +117,7 @@ fn the_policy_has_its_documented_defaults() {
     let policy = load(&[]).unwrap().accounts.remove(0).policy;
     assert_eq!(policy.answer_deadline, Duration::from_mins(1));
     assert!(policy.ask_for_human.is_match("let me talk to a human"));
-    assert!(policy.no_answer.is_empty());
+    assert!(!policy.no_answer.is_match("I do not know."));
     assert_eq!(policy.handoff_message, None);
     assert_eq!(policy.handoff_topic_id, None);
     assert_eq!(policy.max_turns, 0);

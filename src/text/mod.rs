@@ -37,6 +37,7 @@ pub use human::{asks_for_human, default_human_patterns};
 pub use language::locale;
 pub use note::{NoteFacts, note};
 pub use part::{LONGEST_PART, MAX_PARTS, Part, TooLong};
+pub use pattern::Patterns;
 pub use question::question;
 pub use same::{same_note, same_words};
 pub use write::{write, write_plain};

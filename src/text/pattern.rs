@@ -1,7 +1,38 @@
-//! Regular expressions that are written in this crate, as opposed to those an
-//! operator configures: a mistake in one is a bug that any test run finds.
+//! Regular expressions: those that an operator configures, and those that are
+//! written in this crate, where a mistake is a bug that any test run finds.
 
 use regex::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
+
+/// What an operator configures: regular expressions that apply whatever the case
+/// of the letters.
+#[derive(Debug, Clone, Default)]
+pub struct Patterns(Vec<Regex>);
+
+impl Patterns {
+    /// Compiles them, one by one: compiling all as one set takes 7 MiB for a moment,
+    /// which the process keeps.
+    ///
+    /// # Errors
+    /// If one of them is no regular expression.
+    pub fn new(texts: &[impl AsRef<str>]) -> Result<Self, regex::Error> {
+        let compile = |text: &str| RegexBuilder::new(text).case_insensitive(true).build();
+        let compiled = texts.iter().map(|text| compile(text.as_ref()));
+        Ok(Self(compiled.collect::<Result<_, _>>()?))
+    }
+
+    /// Whether any of them is found in a text.
+    pub fn is_match(&self, text: &str) -> bool {
+        self.0.iter().any(|pattern| pattern.is_match(text))
+    }
+
+    /// Which of them are found, by their place.
+    #[cfg(test)]
+    pub(crate) fn matches(&self, text: &str) -> Vec<usize> {
+        let found = self.0.iter().enumerate();
+        let found = found.filter(|(_, pattern)| pattern.is_match(text));
+        found.map(|(index, _)| index).collect()
+    }
+}
 
 /// Compiles a table of built-in patterns, case-insensitively.
 ///

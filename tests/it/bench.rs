@@ -43,12 +43,21 @@ const RELAY: [&str; 9] = [
     "start_waiting",
     "first_turn_waiting",
 ];
-const LIMIT: [&str; 5] = [
-    "sliding_used",
-    "sliding_refused",
-    "sliding_calls",
-    "sliding_answered",
-    "sliding_last",
+const LIMIT: [&str; 7] = [
+    "sliding",
+    "whole_seconds",
+    "token_bucket",
+    "far",
+    "beside_2",
+    "beside_5",
+    "restarted",
+];
+const OF_LIMIT: [&str; 5] = ["used", "refused", "calls", "answered", "last"];
+const FAIR: [&str; 4] = [
+    "twin_answer",
+    "twin_ack",
+    "neighbour_answer",
+    "neighbour_ack",
 ];
 const OVERLOAD: [&str; 5] = [
     "burst_150",
@@ -161,15 +170,25 @@ async fn whole_messages_are_measured_and_many_waiting() {
 async fn the_limit_is_measured_beside_arithmetic() {
     let found = measured("bench limit --json --rounds 1 --messages 4 --overload").await;
 
-    let overload = OVERLOAD
-        .iter()
-        .flat_map(|load| OF_OVERLOAD.map(|figure| format!("{load}_{figure}")));
-    let overload: Vec<String> = overload.collect();
-    let keys = LIMIT.into_iter().chain(overload.iter().map(String::as_str));
-    assert_keys(&found["limit"], &keys.collect::<Vec<&str>>());
+    let each = |loads: &[&str], figures: &[&str]| {
+        let loads = loads.iter();
+        let keys = loads.flat_map(|load| figures.iter().map(move |of| format!("{load}_{of}")));
+        keys.collect::<Vec<String>>()
+    };
+    let keys = [
+        each(&LIMIT, &OF_LIMIT),
+        FAIR.map(str::to_owned).to_vec(),
+        each(&OVERLOAD, &OF_OVERLOAD),
+    ]
+    .concat();
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    assert_keys(&found["limit"], &keys);
+    for condition in LIMIT {
+        let answered = &found["limit"][format!("{condition}_answered")]["median"];
+        assert_eq!(*answered, 4.0, "{condition}");
+    }
     let last = &found["limit"]["sliding_last"]["beside"]["arithmetic"];
     assert_eq!(last["median"], 1.2, "three calls each, ten a second");
-    assert_eq!(found["limit"]["sliding_answered"]["median"], 4.0);
     let answered = &found["limit"]["burst_600_answered"]["median"];
     assert_eq!(*answered, 12.0, "in proportion");
 }

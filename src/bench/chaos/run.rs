@@ -169,6 +169,7 @@ max_replies_per_hour = 100000
 "#,
         gleen_timeout: Duration::from_secs(3),
         traced: false,
+        neighbour: None,
     }
 }
 

@@ -7,16 +7,14 @@
 
 mod patterns;
 
-use regex::RegexSet;
-
+use super::Patterns;
 pub use patterns::default_human_patterns;
 
-/// Whether `text` matches one of an account's `ask_for_human` patterns, which
-/// are to be compiled without regard to case.
+/// Whether `text` matches one of an account's `ask_for_human` patterns.
 ///
 /// Patterns see single blanks and straight apostrophes only, so that none has
 /// to know what telephones make of them.
-pub fn asks_for_human(patterns: &RegexSet, text: &str) -> bool {
+pub fn asks_for_human(patterns: &Patterns, text: &str) -> bool {
     patterns.is_match(&as_typed(text))
 }
 
@@ -30,15 +28,11 @@ fn as_typed(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-    use regex::{RegexSet, RegexSetBuilder};
-
     use super::*;
+    use proptest::prelude::*;
 
-    fn default_patterns() -> RegexSet {
-        let compiled = RegexSetBuilder::new(default_human_patterns())
-            .case_insensitive(true)
-            .build();
+    fn default_patterns() -> Patterns {
+        let compiled = Patterns::new(default_human_patterns());
         compiled.unwrap_or_else(|error| panic!("a default pattern is invalid: {error}"))
     }
 
@@ -89,7 +83,7 @@ mod tests {
         let needed: Vec<usize> = phrases(ASKING)
             .iter()
             .map(|phrase| patterns.matches(&as_typed(phrase)))
-            .filter(|matches| matches.iter().count() == 1)
+            .filter(|matches| matches.len() == 1)
             .flatten()
             .collect();
         for (index, pattern) in default_human_patterns().iter().enumerate() {
@@ -99,7 +93,7 @@ mod tests {
 
     #[test]
     fn an_operators_own_patterns_are_matched_instead() {
-        let patterns = RegexSet::new([r"(?i)\bmitarbeiter\b"]);
+        let patterns = Patterns::new(&[r"\bmitarbeiter\b"]);
         let patterns = patterns.unwrap_or_else(|error| panic!("{error}"));
         assert!(asks_for_human(
             &patterns,
@@ -111,7 +105,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_text_can_be_asked_about(text in any::<String>()) {
-            let _ = asks_for_human(&RegexSet::empty(), &text);
+            let _ = asks_for_human(&Patterns::default(), &text);
         }
     }
 }

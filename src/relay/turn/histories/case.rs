@@ -5,7 +5,6 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use fastrand::Rng;
-use regex::RegexSet;
 
 use super::world::{Agent, State, World, Write, refused};
 use crate::config::Policy;
@@ -13,6 +12,7 @@ use crate::gladly::{GladlyError, Refusal};
 use crate::gleen::GleenError;
 use crate::id::{ItemId, TopicId};
 use crate::relay::turn::{PartKind, Question};
+use crate::text::Patterns;
 use crate::upstream::Effect;
 
 const MINUTE: u64 = 60_000;
@@ -123,7 +123,7 @@ pub(super) struct Case {
 static POLICIES: LazyLock<Vec<Arc<Policy>>> = LazyLock::new(|| {
     let drawn = (0..8).map(|bits: u8| {
         Arc::new(Policy {
-            ask_for_human: RegexSet::new(["human please"]).unwrap(),
+            ask_for_human: Patterns::new(&["human please"]).unwrap(),
             detect_language: false,
             recheck_before_reply: bits & 1 == 0,
             handoff_message: (bits & 2 != 0).then(|| "A human comes.".to_owned()),
