@@ -490,6 +490,18 @@ impl Facts {
             .then(|| Clearance::new(conversation_id.clone(), now))
     }
 
+    /// Clears a note about a move some time ago, if this look shows the conversation
+    /// open and still where the move brought it.
+    pub fn clear_note_later(
+        conversation_id: &ConversationId,
+        inbox_id: &InboxId,
+        look: &Look,
+    ) -> Option<Clearance> {
+        let is_there = look.holder.inbox_id == Named::This(inbox_id.clone());
+        (is_there && look.status == Status::Open)
+            .then(|| Clearance::new(conversation_id.clone(), look.at))
+    }
+
     /// Whether the last holder that was told is the bot, or what was told of the
     /// holder contradicts itself; not if none was ever told.
     pub fn may_be_bots(&self, bot: &Bot) -> bool {

@@ -4,9 +4,10 @@
 //!   seen by the relay's own looks; [`Facts::whose`] says whose it is.
 //! - [`Clearance`]: permission for one write into Gladly, which does nothing
 //!   without. [`Facts`] alone makes one: from fresh facts that it is the bot's
-//!   ([`Facts::clear`]), and in two cases from less: the move to the humans where
-//!   looks fail again and again ([`Facts::clear_move_unseen`]), and the note after
-//!   the relay's own move ([`Facts::clear_note_after_move`]).
+//!   ([`Facts::clear`]), and in three cases otherwise: the move to the humans
+//!   where looks fail again and again ([`Facts::clear_move_unseen`]), the note after
+//!   the relay's own move ([`Facts::clear_note_after_move`]), and one that is late
+//!   ([`Facts::clear_note_later`]).
 //! - [`Known`]: the facts, and what the relay remembers between turns.
 //!
 //! Pure: no I/O, no clock, no randomness.

@@ -444,3 +444,24 @@ fn what_was_known_of_both_is_known_after_a_merge() {
         "look"
     );
 }
+
+#[test]
+fn a_late_note_goes_only_where_the_move_brought_the_conversation() {
+    let humans = InboxId::parse("humans").unwrap();
+    let cases = [
+        (holder("humans", None), Status::Open, true),
+        (holder("humans", Some("ada")), Status::Open, true),
+        (holder("humans", None), Status::Closed, false),
+        (holder("humans", None), Status::Unclear, false),
+        (ai(), Status::Open, false),
+        (holder("elsewhere", None), Status::Open, false),
+    ];
+    for (holder, status, cleared) in cases {
+        let look = look(&Facts::default(), holder, status, 10);
+        let clearance = Facts::clear_note_later(&conversation(), &humans, &look);
+        assert_eq!(clearance.is_some(), cleared, "{look:?}");
+        if let Some(clearance) = clearance {
+            assert!(clearance.spend(at(26)).is_err(), "as old as the look");
+        }
+    }
+}

@@ -39,15 +39,13 @@ use crate::store::{Runner, Store};
 use crate::telemetry::Metrics;
 use crate::{gladly, gleen};
 use breaker::Breaker;
+use late_note::LateNotes;
 use running::Running;
 use thinking::Thinking;
 
 /// The most turns of one account that run at once. Those that only wait for
 /// Gleen don't keep others from being handed off in time.
 const RUNNING_TURNS: usize = 1_000;
-
-/// The most notes of one account that wait for room.
-const LATE_NOTES: usize = 1_000;
 
 /// All accounts' turns in this process.
 pub struct Relay {
@@ -76,8 +74,7 @@ struct Account {
     gleen: gleen::Client,
     breaker: Mutex<Breaker>,
     thinking: Thinking,
-    /// One permit per note that waits for room: a bound for memory.
-    late_notes: Arc<Semaphore>,
+    late_notes: LateNotes,
     /// Told when a message has been journaled or a lane became free.
     wake: Notify,
     /// One permit per turn that may run: a bound for memory, not a limit to feel.
@@ -204,7 +201,7 @@ impl Account {
             gleen: gleen::Client::new(&config.name, &config.gleen, metrics)?,
             breaker: Mutex::default(),
             thinking: Thinking::default(),
-            late_notes: Arc::new(Semaphore::new(LATE_NOTES)),
+            late_notes: LateNotes::default(),
             wake: Notify::new(),
             turn_permits: Arc::new(Semaphore::new(RUNNING_TURNS)),
             question_permits: Semaphore::new(config.max_concurrent_questions),

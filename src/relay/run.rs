@@ -460,6 +460,9 @@ impl Run {
             let took = time_until(now, self.turn.received_at());
             self.shared.metrics.turn(&self.account.name, &outcome, took);
             log_end(&outcome, took);
+            if !matches!(outcome, Outcome::Skipped(_)) {
+                self.account.late_notes.forget(&self.target());
+            }
             self.write_note_later();
         }
     }
@@ -473,8 +476,7 @@ impl Run {
         let late = LateNote {
             shared: self.shared.clone(),
             account: self.account.clone(),
-            target: self.target(),
-            facts: self.standing.known.facts.clone(),
+            conversation_id: self.target(),
             note: note.to_owned(),
         };
         late.spawn(self.let_go.clone());

@@ -1,6 +1,7 @@
 //! Gladly's rate limit is hardly met, whatever the load; a 429 stops all calls;
 //! one account's flood does not delay another's customers.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,8 +10,8 @@ use gladly_relay::gladly::{Admission, Ask, Client, Pace, Precedence};
 use gladly_relay::id::ItemId;
 use gladly_relay::outcome::{HandoffReason, Outcome};
 use gladly_relay::sim::{
-    ConversationView, Gladly, GladlyOptions, Gleen, Message, Operation, RecordedRequest, Reply,
-    What,
+    ConversationView, Gladly, GladlyOptions, GladlyWorld, Gleen, Message, Operation,
+    RecordedRequest, Reply, What,
 };
 use gladly_relay::store::Operations;
 use tokio::time::{Instant, timeout};
@@ -82,6 +83,61 @@ async fn what_cannot_be_answered_in_time_goes_to_a_human_before_it_costs_a_fetch
     }))
     .await;
     relay.finish().await;
+}
+
+#[tokio::test]
+async fn a_late_note_is_tried_again_and_not_written_where_it_is_no_use_any_more() {
+    let mut setup = limited(5);
+    setup.policy = "answer_deadline = \"4s\"".to_owned();
+    let relay = setup.start().await;
+    relay.always(Operation::AddNote, What::too_many(1));
+    let conversations: Vec<String> = (0..16).map(|_| relay.conversation()).collect();
+    for conversation in &conversations {
+        relay.says(conversation, "hello");
+    }
+    relay.outcomes(conversations.len()).await;
+    let ended = relay.gladly.requests().len();
+    let late = relay.gladly.wait_until(|world| {
+        let refused = refused_notes_since(world, ended);
+        (refused.len() >= 3).then_some(refused)
+    });
+    let late: Vec<String> = soon(late).await.into_iter().collect();
+    let [closed, back, left, ..] = &late[..] else {
+        panic!("{late:?}");
+    };
+    relay.lose_webhooks();
+    relay.gladly.close(closed);
+    let options = relay.gladly.options();
+    relay.gladly.move_to(back, &options.ai_inbox_id, None);
+    let changed = relay.gladly.requests().len();
+    relay.gladly.clear_faults();
+    soon(relay.gladly.wait_for(|world| {
+        let looked = looked_at_since(world, changed);
+        let noted = |id: &str| !world.conversation(id).unwrap().notes().is_empty();
+        looked.contains(closed) && looked.contains(back) && noted(left)
+    }))
+    .await;
+    for id in [closed, back] {
+        assert_eq!(relay.view(id).notes().len(), 0, "{id}");
+    }
+    relay.finish().await;
+}
+
+/// The conversations whose notes were refused after so many calls.
+fn refused_notes_since(world: &GladlyWorld, calls: usize) -> BTreeSet<String> {
+    let later = world.requests()[calls..].iter();
+    let refused = later
+        .filter(|request| request.operation == Operation::AddNote && request.status == Some(429));
+    let ids = refused.filter_map(|note| note.path.rsplit('/').nth(1).map(str::to_owned));
+    ids.collect()
+}
+
+/// The conversations that were looked at after so many calls.
+fn looked_at_since(world: &GladlyWorld, calls: usize) -> BTreeSet<String> {
+    let later = world.requests()[calls..].iter();
+    let looks = later.filter(|request| request.operation == Operation::GetConversation);
+    let ids = looks.filter_map(|look| look.path.rsplit('/').next().map(str::to_owned));
+    ids.collect()
 }
 
 #[tokio::test]

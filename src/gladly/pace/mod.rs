@@ -242,7 +242,9 @@ impl Pace {
             }
         }
         loop {
-            let (key, ask) = state.queue.first()?;
+            let stopped = state.window.is_stopped(now);
+            let urgent = state.queue.first_urgent().filter(|_| stopped);
+            let (key, ask) = urgent.or_else(|| state.queue.first())?;
             let admitted = match ask.precedence {
                 Precedence::Urgent => state.window.admit_urgent(ask.calls, now),
                 _ => state.window.admit(ask.calls, now),
@@ -342,6 +344,32 @@ mod tests {
         engaged.set(6);
         let again = pace.wait(member, ask).await;
         assert!(matches!(again, Admission::Granted(_)));
+        stop.cancel();
+        running.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_accounts_fetch_holds_up_no_urgent_call_of_anothers_while_all_calls_stop() {
+        let pace = Pace::new(10);
+        let (one, other) = (pace.join(), pace.join());
+        let stop = CancellationToken::new();
+        let running = tokio::spawn(pace.clone().run(stop.clone()));
+        let start = Instant::now();
+        let asked = pace.wait(other, Ask::one(Precedence::Fetch, soon())).await;
+        let Admission::Granted(mut permits) = asked else {
+            panic!("nothing is too late");
+        };
+        let at = permits.take().unwrap().spend();
+        pace.throttle(Some(Duration::from_mins(1)), at);
+        let mut fetch = Box::pin(pace.wait(one, Ask::one(Precedence::Fetch, soon())));
+        assert!(futures_util::poll!(&mut fetch).is_pending());
+        for _ in 0..3 {
+            let asked = pace.wait(other, Ask::one(Precedence::Urgent, soon())).await;
+            assert!(matches!(asked, Admission::Granted(_)));
+        }
+        let took = start.elapsed();
+        assert!(took < Duration::from_secs(4), "{took:?} in virtual time");
+        assert!(futures_util::poll!(&mut fetch).is_pending());
         stop.cancel();
         running.await.unwrap();
     }

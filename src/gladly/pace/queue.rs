@@ -159,15 +159,27 @@ impl<T> Queue<T> {
 
     /// Who is next.
     pub fn first(&self) -> Option<(Key, Ask)> {
-        let firsts = self.lines.iter().enumerate().filter_map(|(index, line)| {
-            let (place, (ask, _)) = line.waiting.first_key_value()?;
-            Some((line.served, Key(Member(index), *place), *ask))
-        });
-        let next = firsts.min_by_key(|(served, _, ask)| {
+        let next = self.firsts().min_by_key(|(served, _, ask)| {
             let fills_gaps = ask.precedence == Precedence::Later;
             (fills_gaps, *served)
         });
         next.map(|(_, key, ask)| (key, ask))
+    }
+
+    /// Who is next while only what is urgent may go, if that is anybody.
+    pub fn first_urgent(&self) -> Option<(Key, Ask)> {
+        let urgent = |(_, _, ask): &(u64, Key, Ask)| ask.precedence == Precedence::Urgent;
+        let next = self.firsts().filter(urgent);
+        let next = next.min_by_key(|(served, _, _)| *served);
+        next.map(|(_, key, ask)| (key, ask))
+    }
+
+    /// Each account's first, with when it was last the account's turn.
+    fn firsts(&self) -> impl Iterator<Item = (u64, Key, Ask)> {
+        self.lines.iter().enumerate().filter_map(|(index, line)| {
+            let (place, (ask, _)) = line.waiting.first_key_value()?;
+            Some((line.served, Key(Member(index), *place), *ask))
+        })
     }
 
     /// Who asks for a single call, while the first waits for room for several: room
@@ -315,6 +327,17 @@ mod tests {
         let order = order(&mut queue);
         assert_eq!(order[..4], ["busy", "quiet", "busy", "busy"]);
         assert!(order[4..].iter().all(|who| who.ends_with("note")));
+    }
+
+    #[test]
+    fn what_is_urgent_is_found_behind_another_accounts_turn() {
+        let (mut queue, now) = (Queue::default(), Instant::now());
+        let (waits, hurries) = (queue.join(), queue.join());
+        let fetch = queue.push(waits, ask(Precedence::Fetch, now), "a fetch");
+        assert!(queue.first_urgent().is_none());
+        let urgent = queue.push(hurries, ask(Precedence::Urgent, now), "urgent");
+        assert_eq!(queue.first().unwrap().0, fetch);
+        assert_eq!(queue.first_urgent().unwrap().0, urgent);
     }
 
     #[test]

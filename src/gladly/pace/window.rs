@@ -152,6 +152,11 @@ impl Window {
         Ok(slots)
     }
 
+    /// Whether a 429 stops all calls but urgent ones.
+    pub fn is_stopped(&self, now: Instant) -> bool {
+        self.stopped_until.is_some_and(|until| now < until)
+    }
+
     /// As [`Window::admit`], for a call that passes a stop once a second.
     pub fn admit_urgent(&mut self, calls: u32, now: Instant) -> Result<Vec<Slot>, Instant> {
         let Some(until) = self.stopped_until.filter(|until| now < *until) else {
