@@ -164,6 +164,11 @@ impl Client {
         self.pace.takes(self.member, calls)
     }
 
+    /// The share of the organization's limit that the relay's own calls took lately.
+    pub fn used_ratio(&self) -> f64 {
+        self.pace.used_ratio()
+    }
+
     /// `GET /organization`: a neutral call, which any accepted user may make.
     async fn ask_whose_organization(&self, permit: Permit) -> Result<(), GladlyError> {
         let request = self.request(Method::GET, &["organization"]);

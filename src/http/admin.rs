@@ -28,6 +28,9 @@ async fn metrics(Shared(state): Shared<Arc<State>>) -> Result<Response, Problem>
         // The other metrics are still true, and now more wanted than ever.
         Err(error) => tracing::warn!(%error, "the gauges of the store could not be read"),
     }
+    for (account, ratio) in state.relay.limits_used() {
+        state.metrics.limit_used(account, ratio);
+    }
     let text = state.metrics.render().map_err(|error| {
         tracing::error!(%error, "the metrics could not be written");
         Problem::internal()

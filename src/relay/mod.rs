@@ -174,6 +174,14 @@ impl Relay {
         self.accounts.keys()
     }
 
+    /// How much of Gladly's limit each account's organization has used lately.
+    pub fn limits_used(&self) -> impl Iterator<Item = (&AccountName, f64)> {
+        let used = |account: &'_ Arc<Account>| account.gladly.used_ratio();
+        self.accounts
+            .iter()
+            .map(move |(name, account)| (name, used(account)))
+    }
+
     /// The turns that are running, for the log of a stop that cut them short.
     pub fn running(&self) -> Vec<String> {
         self.shared.running.names()

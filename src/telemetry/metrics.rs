@@ -112,6 +112,7 @@ struct OperationLabels {
 
 type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
 type Seconds = Gauge<f64, AtomicU64>;
+type Ratio = Gauge<f64, AtomicU64>;
 
 /// All metrics of one relay.
 pub struct Metrics {
@@ -128,6 +129,7 @@ pub struct Metrics {
     oldest_waiting: Family<AccountLabel, Seconds>,
     dead_letters: Family<AccountLabel, Gauge>,
     breaker_open: Family<AccountLabel, Gauge>,
+    limit_used: Family<AccountLabel, Ratio>,
     notes_left_out: Family<AccountLabel, Counter>,
     notes_written_later: Family<AccountLabel, Counter>,
 }
@@ -148,6 +150,7 @@ impl Default for Metrics {
             oldest_waiting: Family::default(),
             dead_letters: Family::default(),
             breaker_open: Family::default(),
+            limit_used: Family::default(),
             notes_left_out: Family::default(),
             notes_written_later: Family::default(),
         };
@@ -196,11 +199,6 @@ impl Metrics {
             self.request_duration.clone(),
         );
         registry.register(
-            "upstream_throttled",
-            "Calls that Gladly answered 429",
-            self.throttled.clone(),
-        );
-        registry.register(
             "backlog_turns",
             "Turns not ended",
             self.backlog_turns.clone(),
@@ -225,7 +223,22 @@ impl Metrics {
             "The running version",
             Info::new([("version", env!("CARGO_PKG_VERSION"))]),
         );
-        self.with_notes()
+        self.with_limit().with_notes()
+    }
+
+    fn with_limit(mut self) -> Self {
+        let registry = &mut self.registry;
+        registry.register(
+            "upstream_throttled",
+            "Calls that Gladly answered 429",
+            self.throttled.clone(),
+        );
+        registry.register(
+            "gladly_limit_used_ratio",
+            "Gladly's limit that the relay's calls of the last ten seconds took",
+            self.limit_used.clone(),
+        );
+        self
     }
 
     fn with_notes(mut self) -> Self {
@@ -316,6 +329,11 @@ impl Metrics {
                 operation,
             })
             .observe(took.as_secs_f64());
+    }
+
+    /// Shows how much of Gladly's limit is used; 1 is all of it.
+    pub fn limit_used(&self, account: &AccountName, ratio: f64) {
+        self.limit_used.get_or_create(&label(account)).set(ratio);
     }
 
     /// Shows whether Gleen is being asked.

@@ -48,6 +48,12 @@ async fn a_flood_of_conversations_costs_three_calls_each_and_hardly_meets_the_li
     let made = |request: &&RecordedRequest| request.status != Some(429);
     let calls = requests.iter().filter(made).count();
     assert_eq!(calls, 3 * conversations.len(), "however long they waited");
+    let metrics = relay.metrics().await;
+    let used = metrics.lines().find_map(|line| {
+        line.strip_prefix(r#"gladly_relay_gladly_limit_used_ratio{account="acme"} "#)
+    });
+    let used: f64 = used.expect(&metrics).parse().unwrap();
+    assert!(used > 0.1 && used < 1.1, "{used}");
     // `finish` asserts that hardly a call was over the limit.
     relay.finish().await;
 }

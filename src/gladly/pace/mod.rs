@@ -8,6 +8,7 @@
 
 mod plan;
 mod queue;
+mod used;
 mod window;
 
 #[cfg(test)]
@@ -21,6 +22,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use queue::{Ask, Effort, Key, Member, Precedence, Queue};
+use used::Used;
 pub use window::{Slot, Window};
 
 /// One organization's pace, shared by all that call it.
@@ -34,6 +36,7 @@ pub struct Pace {
 struct State {
     window: Window,
     queue: Queue<oneshot::Sender<Told>>,
+    used: Used,
 }
 
 impl State {
@@ -91,7 +94,9 @@ impl Permit {
     pub(super) fn spend(mut self) -> Instant {
         let now = Instant::now();
         if let Some(slot) = self.slot.take() {
-            self.pace.state().window.spend(slot, now);
+            let mut state = self.pace.state();
+            state.window.spend(slot, now);
+            state.used.count(now);
         }
         now
     }
@@ -153,6 +158,7 @@ impl Pace {
         let state = State {
             window: Window::new(limit),
             queue: Queue::default(),
+            used: Used::default(),
         };
         Arc::new(Self {
             state: Mutex::new(state),
@@ -196,6 +202,14 @@ impl Pace {
     pub fn takes(&self, member: Member, calls: u32) -> Duration {
         let state = self.state();
         state.queue.takes(member, calls, state.window.per_second())
+    }
+
+    /// The share of the limit that the relay's own calls of the last ten seconds
+    /// took: 1 is all of it.
+    pub fn used_ratio(&self) -> f64 {
+        let now = Instant::now();
+        let mut state = self.state();
+        state.used.per_second(now) / f64::from(state.window.allowed().max(1))
     }
 
     /// Learns from an answer's headers.

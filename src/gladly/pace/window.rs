@@ -264,7 +264,7 @@ impl Window {
     }
 
     /// Calls that all clients together may make a second.
-    fn allowed(&self) -> u32 {
+    pub fn allowed(&self) -> u32 {
         self.seen_limit
             .map_or(self.limit, |seen| self.limit.min(seen))
     }
