@@ -114,6 +114,7 @@ impl Filler {
                 may_have_answered: true,
                 state: "{}".to_owned(),
             },
+            lasting: false,
         };
         self.store.save(save).await?;
         Ok(())

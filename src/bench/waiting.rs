@@ -11,7 +11,7 @@ use super::figures::Section;
 use super::folder::Folder;
 use super::stage::{Scenery, Stage};
 use super::webhooks::{Event, Length, Plan, post};
-use crate::sim::{Fault, Gladly, What, When};
+use crate::sim::{Fault, Gladly, GladlyOptions, What, When};
 
 /// How long the first turn may take.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -24,12 +24,12 @@ pub(super) async fn measure(
     section: &mut Section,
 ) -> anyhow::Result<()> {
     let folder = Folder::temporary()?;
-    let mut stage = Stage::set(Scenery {
-        // Nobody is to be handed off meanwhile.
-        answer_deadline: Duration::from_hours(24),
-        ..Scenery::instant(&setup.binary, folder.path())
-    })
-    .await?;
+    let mut scenery = Scenery::instant(&setup.binary, folder.path());
+    // Its calls a second bound how many hang at the same time.
+    scenery.gladly = GladlyOptions::default();
+    // Nobody is to be handed off meanwhile.
+    scenery.answer_deadline = Duration::from_hours(24);
+    let mut stage = Stage::set(scenery).await?;
     stage.gladly.fault(Fault {
         operation: None,
         when: When::Always,

@@ -157,6 +157,7 @@ impl Unfinished {
             now,
             learnt: Vec::new(),
             progress: after_panic(now.at),
+            lasting: false,
         };
         Self {
             shared: shared.clone(),

@@ -308,7 +308,7 @@ impl Run {
             return Ok(Happened::BreakerOpen);
         }
         self.turn.begin_question();
-        self.save_running(Vec::new()).await?;
+        self.save_running(Vec::new(), false).await?;
         if !self.may_ask() {
             return Ok(Happened::NotMade);
         }
@@ -349,7 +349,7 @@ impl Run {
     async fn write(&mut self, permit: Permit, index: usize) -> Result<Happened, LetGo> {
         let now = self.shared.clock.now();
         self.turn.begin_write(index, now);
-        self.save_running(Vec::new()).await?;
+        self.save_running(Vec::new(), true).await?;
         let Ok(clearance) = self.clear_write(index) else {
             return Ok(Happened::NotMade);
         };
@@ -436,7 +436,7 @@ impl Run {
 
     async fn merge(&mut self, into: ConversationId) -> Result<Happened, LetGo> {
         tracing::info!(%into, "the conversation was merged into another");
-        self.save_running(vec![Learnt::Merged(into)]).await?;
+        self.save_running(vec![Learnt::Merged(into)], false).await?;
         Ok(Happened::Merged)
     }
 
@@ -448,14 +448,14 @@ impl Run {
         let state = Some(self.turn.to_store());
         // Whoever could not be told any more finds the turn as it was.
         let _: Result<(), LetGo> = self
-            .save(Vec::new(), Progress::PutOff { state, until })
+            .save(Vec::new(), Progress::PutOff { state, until }, false)
             .await;
     }
 
     async fn end(mut self, outcome: Outcome) {
         let progress = self.turn.ended(outcome.clone());
         let counts = progress != Progress::Forgotten;
-        if self.save(Vec::new(), progress).await.is_ok() && counts {
+        if self.save(Vec::new(), progress, false).await.is_ok() && counts {
             let now = self.shared.clock.now().at;
             let took = time_until(now, self.turn.received_at());
             self.shared.metrics.turn(&self.account.name, &outcome, took);
@@ -482,14 +482,20 @@ impl Run {
         late.spawn(self.let_go.clone());
     }
 
-    async fn save_running(&mut self, learnt: Vec<Learnt>) -> Result<(), LetGo> {
+    async fn save_running(&mut self, learnt: Vec<Learnt>, lasting: bool) -> Result<(), LetGo> {
         let (state, words) = self.turn.to_store();
-        self.save(learnt, Progress::Running { state, words }).await
+        let progress = Progress::Running { state, words };
+        self.save(learnt, progress, lasting).await
     }
 
     /// Stores where the turn is, for as long as it takes, and learns what is
     /// known of the conversation then.
-    async fn save(&mut self, more: Vec<Learnt>, progress: Progress) -> Result<(), LetGo> {
+    async fn save(
+        &mut self,
+        more: Vec<Learnt>,
+        progress: Progress,
+        lasting: bool,
+    ) -> Result<(), LetGo> {
         let mut learnt = self.turn.take_learnt();
         learnt.extend(more);
         loop {
@@ -504,6 +510,7 @@ impl Run {
                 now: self.shared.clock.now(),
                 learnt: learnt.clone(),
                 progress: progress.clone(),
+                lasting,
             };
             match self.shared.store.save(save).await {
                 Ok(standing) => {

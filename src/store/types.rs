@@ -39,6 +39,16 @@ impl Command {
         }
     }
 
+    /// Whether what it does must be on disk before anybody hears of it. What else
+    /// is lost by a power cut is done again, and what comes later is lost with it.
+    pub(super) const fn is_lasting(&self) -> bool {
+        match self {
+            Self::Record(_) | Self::RetryDeadLetter(_) | Self::DropDeadLetter(_) => true,
+            Self::Claim(_) => false,
+            Self::Save(save) => save.lasting,
+        }
+    }
+
     /// When it was given.
     pub(super) const fn now(&self) -> Option<Timestamp> {
         match self {
@@ -306,6 +316,9 @@ pub struct Save {
     pub learnt: Vec<Learnt>,
     /// Where the turn is now.
     pub progress: Progress,
+    /// Whether it must outlast a power cut: a call that writes into Gladly follows.
+    /// Of anything else a turn can find out again where it was.
+    pub lasting: bool,
 }
 
 /// What a turn learnt of its conversation.

@@ -1,11 +1,11 @@
 //! A customer's message is answered: once, in its channel, with few calls.
 
 use gladly_relay::outcome::Outcome;
-use gladly_relay::sim::{Channel, GladlyOptions, Message, MessageEvents, Operation};
+use gladly_relay::sim::{Channel, GladlyOptions, Message, MessageEvents, Operation, Outage};
 
 use serde_json::json;
 
-use crate::support::{Setup, TestRelay, soon};
+use crate::support::{Setup, TestRelay, soon, two_parts};
 
 fn requests(relay: &TestRelay) -> Vec<Operation> {
     relay
@@ -30,6 +30,21 @@ async fn a_message_is_answered_with_three_calls_to_gladly() {
     ];
     assert_eq!(requests(&relay), expected);
     assert_eq!(relay.gleen.questions()[0].text, "When do you open?");
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn whatever_is_written_outlasts_a_power_cut_before_it_is_called_for() {
+    let relay = TestRelay::start().await;
+    relay.gleen.answer_next(two_parts().as_str());
+    relay.outcome_of("When do you open?").await;
+    assert_eq!(relay.running().store.lasting_saves(), 2, "two parts");
+    relay.gleen.down(Outage::Status(500));
+    relay.says(&relay.conversation(), "And on Sunday?");
+    let outcomes = relay.outcomes(2).await;
+    assert!(matches!(outcomes[1], Outcome::HandedOff(_)));
+    let saves = relay.running().store.lasting_saves();
+    assert_eq!(saves, 4, "the move and the note too");
     relay.finish().await;
 }
 

@@ -201,6 +201,7 @@ pub(in crate::store) fn save(
         now: moment(second),
         learnt,
         progress,
+        lasting: false,
     }
 }
 

@@ -91,6 +91,8 @@ async fn blocking(
 fn open_alone(path: &Path) -> Result<Sqlite, StoreError> {
     let lock = open::lock(path)?;
     let connection = open::open(path)?;
+    // On disk before keys are destroyed: what a power cut brings back may need them.
+    connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
     let key_path = open::beside(&open::real_path(path), "-keys");
     let keys = Keys::open(&key_path)
         .and_then(|mut keys| {
@@ -121,24 +123,34 @@ fn start(
     lock: Option<File>,
 ) -> Result<Sqlite, StoreError> {
     let real_path: PathBuf = open::real_path(path);
-    let mut watch = Watch::new(&real_path, keys.is_some());
-    watch.look(&connection)?;
     let is_alone = lock.is_some();
-    let tables = Tables {
-        forgotten_until: purge::load_forgotten(&connection)?,
-        next_turn_id: next_turn_id(&connection)?,
-        checkpointed: connection.total_changes(),
-        connection,
-        keys,
-        watch,
-        lock,
-    };
+    let tables = tables(&real_path, connection, keys, lock)?;
     let writer =
         Writer::start(tables).map_err(|error| open::cannot_open(path, error.to_string()))?;
     Ok(Sqlite {
         writer,
         check: is_alone.then(|| Check::start(&real_path)).transpose()?,
         reader: Reader::new(real_path),
+    })
+}
+
+fn tables(
+    real_path: &Path,
+    connection: Connection,
+    keys: Option<Keys>,
+    lock: Option<File>,
+) -> Result<Tables, StoreError> {
+    let mut watch = Watch::new(real_path, keys.is_some());
+    watch.look(&connection)?;
+    Ok(Tables {
+        forgotten_until: purge::load_forgotten(&connection)?,
+        next_turn_id: next_turn_id(&connection)?,
+        checkpointed: connection.total_changes(),
+        syncs: true,
+        connection,
+        keys,
+        watch,
+        lock,
     })
 }
 

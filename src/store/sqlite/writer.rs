@@ -1,8 +1,10 @@
 //! The one writer: a thread with its own connection. Whatever waits is done in
-//! one transaction with one fsync.
+//! one transaction with one fsync, or none if nothing in it must outlast a power
+//! cut by itself. A sync takes all transactions before along.
 //!
-//! - Nobody hears of success before the transaction is on disk, and the file
-//!   was seen to be there still; but whoever has claimed turns hears of them.
+//! - Nobody hears of success before the transaction is written, on disk where it
+//!   must last, and the file was seen to be there still; but whoever has claimed
+//!   turns hears of them.
 //! - If one command of a batch fails, the batch is undone and each command is
 //!   done by itself, so that only the bad one fails.
 
@@ -50,6 +52,18 @@ pub(super) enum Task {
     /// Fail as a mistake in the code would.
     #[cfg(test)]
     Panic,
+}
+
+impl Task {
+    const fn is_lasting(&self) -> bool {
+        match self {
+            Self::Command(command) => command.is_lasting(),
+            Self::Probe | Self::DestroyKeys => true,
+            Self::Purge(..) => false,
+            #[cfg(test)]
+            Self::Panic => false,
+        }
+    }
 }
 
 /// What came of a [`Task`].
@@ -141,6 +155,8 @@ pub(super) struct Tables {
     pub(super) next_turn_id: i64,
     /// Changed rows as of the last checkpoint.
     pub(super) checkpointed: u64,
+    /// Whether a commit syncs.
+    pub(super) syncs: bool,
     /// Held so that no second process runs turns on the file.
     pub(super) lock: Option<std::fs::File>,
 }
@@ -155,7 +171,7 @@ enum Undone {
 
 impl Tables {
     /// Does it all, and tells of each what came of it.
-    fn run(&mut self, tasks: &[Task]) -> Vec<Result<Done, StoreError>> {
+    pub(super) fn run(&mut self, tasks: &[Task]) -> Vec<Result<Done, StoreError>> {
         if let Err(gone) = self.watch.look(&self.connection) {
             return all(tasks, &gone);
         }
@@ -171,6 +187,7 @@ impl Tables {
                 .map(|done| unless_claimed(done, &gone))
                 .collect();
         }
+        // After the commit: a key that is needed if it fails must not be gone.
         if tasks.iter().any(|task| matches!(task, Task::DestroyKeys)) {
             self.destroy_keys();
             self.empty_log();
@@ -215,6 +232,8 @@ impl Tables {
         let itself = |error: rusqlite::Error| Undone::Itself(error.into());
         // Immediate: a deferred transaction that writes later fails at once if
         // somebody else writes, whatever the busy timeout.
+        self.sync(tasks.iter().any(Task::is_lasting))
+            .map_err(itself)?;
         self.execute("BEGIN IMMEDIATE").map_err(itself)?;
         let mut done = Vec::with_capacity(tasks.len());
         for task in tasks {
@@ -229,6 +248,16 @@ impl Tables {
         Ok(done)
     }
 
+    /// Whether the next commit syncs. Only outside of a transaction can it be set.
+    fn sync(&mut self, syncs: bool) -> rusqlite::Result<()> {
+        if self.syncs != syncs {
+            let mode = if syncs { "FULL" } else { "NORMAL" };
+            self.connection.pragma_update(None, "synchronous", mode)?;
+            self.syncs = syncs;
+        }
+        Ok(())
+    }
+
     fn execute(&self, sql: &str) -> rusqlite::Result<()> {
         self.connection.prepare_cached(sql)?.execute([]).map(drop)
     }
@@ -236,7 +265,9 @@ impl Tables {
     fn task(&mut self, task: &Task) -> Result<Done, StoreError> {
         match task {
             Task::Command(command) => self.command(command).map(Done::Answer),
-            Task::Probe => {
+            // No key is destroyed of which a power cut could bring back the need:
+            // that something is written makes the commit sync.
+            Task::Probe | Task::DestroyKeys => {
                 self.execute("INSERT INTO probe (id, count) VALUES (1, 1) ON CONFLICT DO UPDATE SET count = count + 1")?;
                 Ok(Done::Nothing)
             }
@@ -244,8 +275,6 @@ impl Tables {
                 let forgotten_until = &mut self.forgotten_until;
                 purge::step(&self.connection, *kind, *before, forgotten_until).map(Done::Purged)
             }
-            // After the commit: a key that is needed if it fails must not be gone.
-            Task::DestroyKeys => Ok(Done::Nothing),
             #[cfg(test)]
             Task::Panic => panic!("as asked"),
         }

@@ -1,6 +1,6 @@
 //! A store that tells the test how turns end, and that fails when asked to.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -27,6 +27,8 @@ pub(crate) struct Observed {
     fail_at: Mutex<FailAt>,
     /// Whether nothing can be written for now: a full disk.
     full: AtomicBool,
+    /// Saves that must outlast a power cut.
+    lasting: AtomicUsize,
 }
 
 impl Observed {
@@ -41,6 +43,7 @@ impl Observed {
             running,
             fail_at: Mutex::new(None),
             full: AtomicBool::new(false),
+            lasting: AtomicUsize::new(0),
         }
     }
 
@@ -76,6 +79,11 @@ impl Observed {
     /// Makes the disk full, or gives it room again: webhooks and probes fail.
     pub(crate) fn set_full(&self, full: bool) {
         self.full.store(full, Ordering::SeqCst);
+    }
+
+    /// How many saves so far must outlast a power cut.
+    pub(crate) fn lasting_saves(&self) -> usize {
+        self.lasting.load(Ordering::SeqCst)
     }
 
     fn room(&self) -> Result<(), StoreError> {
@@ -124,6 +132,8 @@ impl Store for Observed {
             Progress::Ended { outcome, .. } => Some(outcome.clone()),
             _ => None,
         };
+        self.lasting
+            .fetch_add(usize::from(save.lasting), Ordering::SeqCst);
         let put_off = matches!(save.progress, Progress::PutOff { .. });
         let runs_on = matches!(save.progress, Progress::Running { .. });
         let standing = self.inner.save(save).await?;

@@ -475,6 +475,7 @@ impl Player {
             now: self.now(),
             learnt: learnt.unwrap_or_default(),
             progress,
+            lasting: false,
         };
         if let Some((conversation, seq, began)) = run.looked.take_if(|_| !save.learnt.is_empty()) {
             self.check.looked(conversation, seq, began);

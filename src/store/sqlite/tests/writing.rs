@@ -8,8 +8,8 @@ use super::Folder;
 use crate::outcome::Outcome;
 use crate::store::conformance::bench::{at, claim, ended, message, save};
 use crate::store::sqlite::writer::Task;
-use crate::store::sqlite::{load, purge, read};
-use crate::store::{Operations, Recorded, Store, StoreError};
+use crate::store::sqlite::{load, open, purge, read, tables};
+use crate::store::{Command, Operations, Recorded, Store, StoreError};
 
 #[tokio::test]
 async fn one_that_fails_fails_alone() {
@@ -171,4 +171,29 @@ async fn finished_rows_cost_nothing() {
             .iter()
             .any(|line| line.contains("COVERING INDEX conversations_waiting"))
     );
+}
+
+#[test]
+fn a_batch_syncs_if_anything_in_it_must_outlast_a_power_cut() {
+    let folder = Folder::new();
+    let connection = open::open(&folder.path()).unwrap();
+    let mut tables = tables(&folder.path(), connection, None, None).unwrap();
+    let task = |command| Task::Command(Box::new(command));
+    let record = || task(Command::Record(message("e1", "c", "i1", 0)));
+    let claim = || task(Command::Claim(claim(1, 1, 99)));
+    let cases: [(&[Task], bool); 5] = [
+        (&[record()], true),
+        (&[claim()], false),
+        (&[claim(), record()], true),
+        (&[Task::Probe], true),
+        (&[Task::DestroyKeys], true),
+    ];
+    for (index, (tasks, syncs)) in cases.into_iter().enumerate() {
+        assert!(tables.run(tasks).iter().all(Result::is_ok), "{index}");
+        let read = |row: &rusqlite::Row<'_>| row.get::<_, u32>(0);
+        let connection = &tables.connection;
+        let mode = connection.query_row("PRAGMA synchronous", [], read);
+        let (normal, full) = (1, 2);
+        assert_eq!(mode, Ok(if syncs { full } else { normal }), "{index}");
+    }
 }
