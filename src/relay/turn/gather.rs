@@ -12,7 +12,7 @@ use crate::gladly::{GladlyError, Item, Listed};
 use crate::id::ConversationId;
 use crate::outcome::{HandoffReason, Outcome, SkipReason};
 use crate::relay::policy::{
-    Content, Reader, Unanswered, agent_answered, last_unanswered, repetition,
+    Content, Reader, Unanswered, agent_answered, answered_since, last_unanswered, repetition,
 };
 use crate::store::{Learnt, Message};
 
@@ -49,10 +49,23 @@ impl Turn {
     /// then what follows it is listed.
     fn is_belated(&self, index: usize, context: &Context<'_>) -> bool {
         self.messages.get(index).is_some_and(|message| {
-            message.written.happened_at.is_some_and(|at| {
-                is_late_by(at, message.received_at) || context.known().facts.was_taken_since(at)
-            })
+            message.overdue
+                || message.written.happened_at.is_some_and(|at| {
+                    is_late_by(at, message.received_at) || context.known().facts.was_taken_since(at)
+                })
         })
+    }
+
+    /// Whether it has to be found out first whether somebody has answered since what was
+    /// heard of too late. Nobody hurries for that, until something fails.
+    pub(super) fn is_to_be_caught_up(&self) -> bool {
+        let fails = self.state.failures > 0 || self.state.failed_looks > 0;
+        self.overdue && !self.messages.is_empty() && !self.state.listed && !fails
+    }
+
+    /// Whether a customer waits for an answer since before the relay heard of it.
+    pub(super) const fn waits_overdue(&self) -> bool {
+        self.overdue && !self.state.caught_up
     }
 
     /// Everything is read: what the customer said last counts for what follows.
@@ -182,10 +195,16 @@ impl Turn {
     fn is_answered(&self, listed: &Listed, context: &Context<'_>) -> bool {
         let last = self.messages.len().checked_sub(1);
         last.is_some_and(|last| {
-            let item_id = &self.messages[last].item_id;
+            let message = &self.messages[last];
             self.is_belated(last, context)
-                && agent_answered(&listed.items, item_id, context.known())
+                && agent_answered(&listed.items, &message.item_id, context.known())
+                || message.overdue && Self::was_answered(message, listed, context)
         })
+    }
+
+    /// Whether somebody, perhaps the bot, has answered a message since.
+    fn was_answered(message: &Message, listed: &Listed, context: &Context<'_>) -> bool {
+        answered_since(&listed.items, &message.item_id, context.known())
     }
 
     pub(super) fn listed(&mut self, purpose: Purpose, listed: &Listed, context: &Context<'_>) {
@@ -214,6 +233,9 @@ impl Turn {
                     // A later one may wait, which was left to that agent.
                     self.take_up(listed, context);
                 } else {
+                    let mut overdue = self.messages.iter().filter(|message| message.overdue);
+                    self.state.caught_up =
+                        overdue.all(|message| Self::was_answered(message, listed, context));
                     self.read(&items, context);
                 }
             }
@@ -257,6 +279,7 @@ impl Turn {
             },
             received_at: now,
             deadline_at: later(now, time_until(self.deadline_at, now)),
+            overdue: self.overdue,
         }
     }
 

@@ -54,6 +54,7 @@ impl Player {
             },
             received_at: at(0).at,
             deadline_at: at(60).at,
+            overdue: false,
         };
         let stored = StoredTurn {
             id: TurnId(1),
@@ -66,6 +67,7 @@ impl Player {
             state: None,
             words: None,
             retried: false,
+            overdue: false,
             end: None,
         };
         Self {

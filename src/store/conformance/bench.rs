@@ -12,7 +12,7 @@ use crate::id::{AccountName, AgentId, ConversationId, EventId, InboxId, ItemId};
 use crate::outcome::Outcome;
 use crate::store::{
     Change, ClaimRequest, DeadLetterId, Delivery, Learnt, Memory, Operations, Progress,
-    RetryRequest, Runner, Save, Sqlite, Store, StoredTurn,
+    RetryRequest, Runner, Save, Source, Sqlite, Store, StoredTurn,
 };
 
 /// The account's answer deadline, in seconds.
@@ -136,6 +136,7 @@ pub(in crate::store) fn delivery(event: &str, second: u64, change: Change) -> De
         raised_at: Some(at(second)),
         received: moment(second),
         answer_deadline: Duration::from_secs(DEADLINE),
+        source: Source::Webhook,
         change,
     }
 }

@@ -4,10 +4,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
+use gladly_relay::id::AccountName;
 use gladly_relay::outcome::Outcome;
 use gladly_relay::store::{
     Backlog, ClaimRequest, Claimed, DeadLetter, DeadLetterId, Delivery, Operations, Progress,
-    Recorded, RetryRequest, Save, Sqlite, Standing, Store, StoreError,
+    Recorded, RetryRequest, Save, Sqlite, Standing, Store, StoreError, Swept,
 };
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -144,6 +145,15 @@ impl Store for Observed {
         self.running
             .send_modify(|running| *running -= usize::from(!runs_on));
         Ok(standing)
+    }
+
+    async fn swept_until(&self, account: &AccountName) -> Result<Option<Timestamp>, StoreError> {
+        self.inner.swept_until(account).await
+    }
+
+    async fn swept(&self, swept: Swept) -> Result<(), StoreError> {
+        self.room()?;
+        self.inner.swept(swept).await
     }
 
     async fn probe(&self) -> Result<(), StoreError> {

@@ -20,7 +20,7 @@ use crate::relay::intake::believed;
 use crate::relay::turn::{Action, Context, Happened, Turn};
 use crate::store::{
     Answer, ClaimRequest, Command, Delivery, Learnt, Memory, Operations, Progress, Recorded,
-    RetryRequest, Runner, Save, Standing, StoreError, StoredTurn,
+    RetryRequest, Runner, Save, Source, Standing, StoreError, StoredTurn,
 };
 
 /// Actions of one run that are too many for whatever it is about.
@@ -291,6 +291,7 @@ impl Player {
             raised_at: Some(raised_at),
             received,
             answer_deadline: self.case.policy.answer_deadline,
+            source: Source::Webhook,
             change: World::change(&raised),
         };
         let recorded = match self.store.run(Command::Record(delivery)) {
