@@ -187,6 +187,7 @@ listen = "127.0.0.1:0"
 admin_listen = "127.0.0.1:0"
 store = "sqlite://{store}"
 shutdown_grace = "10s"
+sweep_interval = "0s"
 [policy]
 first_retry_wait = "20ms"
 {settle_time}
