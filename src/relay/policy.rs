@@ -385,24 +385,12 @@ pub fn last_unanswered(items: &[Item], known: &Known) -> Unanswered {
     }
 }
 
-/// Whether this item of the customer has its answer, as far as is listed: an agent or
-/// another program has written since, or the bot has dealt with something later. What
-/// the bot itself wrote since may answer an earlier one.
+/// Whether this item of the customer has its answer, as far as is listed: an agent has
+/// written since, or the bot has dealt with it or with something later. What the bot
+/// wrote since may answer something earlier.
 pub fn answered_since(items: &[Item], item_id: &ItemId, known: &Known) -> bool {
-    let by_others = |item: &Item| {
-        is_message(item)
-            && matches!(item.initiator, Initiator::Agent | Initiator::Other)
-            && !known.own_items().contains(&item.id)
-    };
-    let dealt_with = |item: &Item| known.is_settled(&item.id);
-    items
-        .iter()
-        .position(|item| item.id == *item_id)
-        .is_some_and(|index| {
-            let later = &items[index + 1..];
-            dealt_with(&items[index])
-                || later.iter().any(|item| by_others(item) || dealt_with(item))
-        })
+    let mut from_it = items.iter().skip_while(|item| item.id != *item_id);
+    agent_answered(items, item_id, known) || from_it.any(|item| known.is_settled(&item.id))
 }
 
 /// Whether an agent has written after this item of the customer, as far as is

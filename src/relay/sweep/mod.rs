@@ -101,7 +101,7 @@ impl Sweeper {
         let (came, trouble) = match self.read(self.is_first || repaired).await {
             Ok(()) if repaired => (Came::Repaired, None),
             Ok(()) => (Came::Well, None),
-            Err(trouble) => (came_of(&trouble, told_the_time), Some(trouble.to_string())),
+            Err(trouble) => (came_of(&trouble, told_the_time), Some(in_words(&trouble))),
         };
         self.is_first &= trouble.is_some();
         tell(
@@ -286,6 +286,16 @@ fn came_of(trouble: &Trouble, told_the_time: bool) -> Came {
             | GladlyError::Unauthorised { .. },
         ) => Came::Refused,
         Trouble::Gladly(_) | Trouble::Store(_) => Came::Failed,
+    }
+}
+
+/// The same words however often it happens.
+fn in_words(trouble: &Trouble) -> String {
+    match trouble {
+        Trouble::Gladly(GladlyError::Unauthorised { .. }) => {
+            "Gladly refuses the API user".to_owned()
+        }
+        trouble => trouble.to_string(),
     }
 }
 

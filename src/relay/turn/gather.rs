@@ -196,15 +196,24 @@ impl Turn {
         let last = self.messages.len().checked_sub(1);
         last.is_some_and(|last| {
             let message = &self.messages[last];
-            self.is_belated(last, context)
-                && agent_answered(&listed.items, &message.item_id, context.known())
-                || message.overdue && Self::was_answered(message, listed, context)
+            let known = context.known();
+            self.is_belated(last, context) && agent_answered(&listed.items, &message.item_id, known)
+                || message.overdue && answered_since(&listed.items, &message.item_id, known)
         })
     }
 
-    /// Whether somebody, perhaps the bot, has answered a message since.
-    fn was_answered(message: &Message, listed: &Listed, context: &Context<'_>) -> bool {
-        answered_since(&listed.items, &message.item_id, context.known())
+    /// What was heard of too late and has been answered since is not asked again.
+    fn catch_up(&mut self, listed: &Listed, context: &Context<'_>) {
+        let overdue = self.messages.iter().zip(&mut self.words.contents);
+        let overdue = overdue.filter(|(message, _)| message.overdue);
+        self.state.caught_up = true;
+        for (message, content) in overdue {
+            if answered_since(&listed.items, &message.item_id, context.known()) {
+                *content = Some(Content::dealt_with());
+            } else {
+                self.state.caught_up = false;
+            }
+        }
     }
 
     pub(super) fn listed(&mut self, purpose: Purpose, listed: &Listed, context: &Context<'_>) {
@@ -233,10 +242,8 @@ impl Turn {
                     // A later one may wait, which was left to that agent.
                     self.take_up(listed, context);
                 } else {
-                    let mut overdue = self.messages.iter().filter(|message| message.overdue);
-                    self.state.caught_up =
-                        overdue.all(|message| Self::was_answered(message, listed, context));
                     self.read(&items, context);
+                    self.catch_up(listed, context);
                 }
             }
             Purpose::Arrival => self.take_up(listed, context),

@@ -25,13 +25,13 @@ impl<T: Store + Operations> Both for T {}
 
 /// A store that can be started anew.
 pub(in crate::store) enum Bench {
-    Memory(Memory),
+    Memory(Box<Memory>),
     Sqlite(Sqlite, TempDir),
 }
 
 impl Bench {
     pub(in crate::store) fn memory() -> Self {
-        Self::Memory(Memory::new())
+        Self::Memory(Box::default())
     }
 
     pub(in crate::store) async fn sqlite() -> Self {
@@ -42,7 +42,7 @@ impl Bench {
 
     pub(in crate::store) fn store(&self) -> &dyn Both {
         match self {
-            Self::Memory(memory) => memory,
+            Self::Memory(memory) => &**memory,
             Self::Sqlite(sqlite, _) => sqlite,
         }
     }

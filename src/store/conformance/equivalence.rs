@@ -211,7 +211,7 @@ impl Pair {
                 written: written(turn.began, self.second),
                 received_at: at(self.second),
                 deadline_at: at(self.second + 9),
-                overdue: self.second % 3 == 0,
+                overdue: self.second.is_multiple_of(3),
             }])],
             5 => vec![
                 Learnt::Settled(vec![item("i1")]),

@@ -22,6 +22,7 @@ pub(crate) struct Observed {
     outcomes: watch::Sender<Vec<Outcome>>,
     put_off: watch::Sender<usize>,
     purges: watch::Sender<usize>,
+    sweeps: watch::Sender<usize>,
     /// Turns that were claimed and have neither ended nor been put off.
     running: watch::Sender<usize>,
     /// Save number `.0` of those so far (`.1`) fails.
@@ -35,12 +36,14 @@ pub(crate) struct Observed {
 impl Observed {
     pub(crate) fn new(inner: Sqlite) -> Self {
         let (outcomes, _) = watch::channel(Vec::new());
-        let [(put_off, _), (purges, _), (running, _)] = [(); 3].map(|()| watch::channel(0));
+        let [(put_off, _), (purges, _), (sweeps, _), (running, _)] =
+            [(); 4].map(|()| watch::channel(0));
         Self {
             inner,
             outcomes,
             put_off,
             purges,
+            sweeps,
             running,
             fail_at: Mutex::new(None),
             full: AtomicBool::new(false),
@@ -63,6 +66,11 @@ impl Observed {
     /// Waits until old rows were deleted so often.
     pub(crate) async fn purged(&self, count: usize) {
         reached(&self.purges, count).await;
+    }
+
+    /// Waits until so many spans were swept.
+    pub(crate) async fn swept_often(&self, count: usize) {
+        reached(&self.sweeps, count).await;
     }
 
     /// Waits until no turn runs.
@@ -152,8 +160,9 @@ impl Store for Observed {
     }
 
     async fn swept(&self, swept: Swept) -> Result<(), StoreError> {
-        self.room()?;
-        self.inner.swept(swept).await
+        self.inner.swept(swept).await?;
+        self.sweeps.send_modify(|sweeps| *sweeps += 1);
+        Ok(())
     }
 
     async fn probe(&self) -> Result<(), StoreError> {
