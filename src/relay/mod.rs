@@ -2,7 +2,8 @@
 //!
 //! [`Relay::receive`] journals a webhook; a driver claims turns from the store
 //! as they come due; `run` does one action after the other; [`turn`], pure, says
-//! which. What to do about messages and answers stands in [`policy`].
+//! which. What to do about messages and answers stands in [`policy`]. Beside them, a
+//! sweep for each account looks for what no webhook brought.
 
 mod intake;
 

@@ -340,6 +340,39 @@ async fn a_long_time_is_read_hour_by_hour_and_gone_on_with_where_it_failed() {
 }
 
 #[tokio::test]
+async fn who_was_brought_to_the_bot_while_it_was_down_and_waits_goes_to_a_human() {
+    let mut swept = Swept::start(Setup::default()).await;
+    let [waits, answered] = ["one", "two"].map(|text| {
+        let conversation = swept.relay.conversation();
+        let gladly = &swept.relay.gladly;
+        gladly.move_to(&conversation, "other-inbox", None);
+        swept.relay.says(&conversation, text);
+        conversation
+    });
+    let elsewhere = Outcome::Skipped(SkipReason::NotAiInbox);
+    let outcomes = swept.relay.outcomes(2).await;
+    assert_eq!(outcomes, [elsewhere.clone(), elsewhere]);
+    swept.relay.all_told().await;
+    swept.stop().await;
+    swept.relay.gladly.agent_replies(&answered, "Done.");
+    for conversation in [&waits, &answered] {
+        swept.relay.gladly.move_to(conversation, "ai-inbox", None);
+    }
+    swept.switched_off().await;
+    swept.pass(10 * MINUTE).await;
+    swept.boot().await;
+    assert_eq!(
+        swept.relay.next_outcome().await,
+        Outcome::HandedOff(Deadline)
+    );
+    swept.sweeps(1).await;
+    soon(swept.relay.running().store.idle()).await;
+    swept.assert_found_too_late(&waits);
+    assert_eq!(swept.relay.view(&answered).inbox_id, "ai-inbox");
+    swept.finish().await;
+}
+
+#[tokio::test]
 async fn what_the_bot_answered_since_is_left_alone() {
     let swept = Swept::start(Setup::default()).await;
     let conversation = swept.says_unheard("hello?");
