@@ -206,6 +206,7 @@ async fn what_is_on_its_way_is_left_to_its_webhook() {
     swept.sweeps(2).await;
     swept.says_unheard("hello");
     // It is not ten seconds old when it is looked for.
+    swept.pass(Duration::from_secs(3)).await;
     let_pass(INTERVAL).await;
     swept.sweeps(3).await;
     swept
