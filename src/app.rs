@@ -70,7 +70,7 @@ pub async fn serve<S: Store + Operations + 'static>(
 ) -> anyhow::Result<()> {
     let state = Arc::new(wire(config, store.clone(), clock)?);
     let stopping = Stopping::default();
-    state.relay.start(&stopping, config.retention);
+    state.relay.start(&stopping, config);
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         accounts = config.accounts.len(),

@@ -36,6 +36,7 @@
 //!   histories are played against both.
 //! - A process that is killed anywhere leaves a turn that the next one takes up.
 //!   What may have reached Gladly is looked for before it is sent again.
+//! - What no webhook brought is found by a sweep, and goes through the same journal.
 //! - One steady clock: [`clock`] says how time is told.
 //!
 //! # What is deliberately absent

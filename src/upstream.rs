@@ -106,9 +106,14 @@ impl Seen {
 
     /// What the other machine's clock shows (RFC 9110, `Date`).
     pub fn date(&self) -> Option<Timestamp> {
-        let text = self.headers.get(DATE)?.to_str().ok()?;
-        rfc2822::DateTimeParser::new().parse_timestamp(text).ok()
+        date_of(&self.headers)
     }
+}
+
+/// What the clock of whoever answered shows (RFC 9110, `Date`).
+pub fn date_of(headers: &HeaderMap) -> Option<Timestamp> {
+    let text = headers.get(DATE)?.to_str().ok()?;
+    rfc2822::DateTimeParser::new().parse_timestamp(text).ok()
 }
 
 /// A client for one service: no redirects, because both APIs answer where they

@@ -17,7 +17,8 @@ use crate::id::{
 };
 use crate::outcome::Outcome;
 use crate::store::{
-    Change, ClaimRequest, Delivery, Learnt, Progress, Runner, Save, Sqlite, Store, StoredTurn,
+    Change, ClaimRequest, Delivery, Learnt, Progress, Runner, Save, Source, Sqlite, Store,
+    StoredTurn,
 };
 
 /// Turns at a time: as many as the store takes in one batch.
@@ -74,6 +75,7 @@ impl Filler {
             raised_at: Some(received.at),
             received,
             answer_deadline: ANSWER_DEADLINE,
+            source: Source::Webhook,
             change: message(&id)?,
         };
         self.store.record(delivery).await?;

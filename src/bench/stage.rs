@@ -220,6 +220,7 @@ fn config(scenery: &Scenery<'_>, gladly: &Gladly, gleen: &Gleen, ports: [u16; 2]
 listen = "127.0.0.1:{public}"
 admin_listen = "127.0.0.1:{admin}"
 store = "sqlite://{store}"
+sweep_interval = "0s"
 [policy]
 answer_deadline = "{deadline}ms"
 {policy}

@@ -21,6 +21,7 @@ pub(super) const WEBHOOK_PATH: &str = "/webhooks/gladly";
 /// Judges the settings alone.
 pub fn judge_configuration(config: &Config) -> Vec<Finding> {
     let mut findings = vec![store_path(config), public_url(config.public_url.as_ref())];
+    findings.extend(sweep(config.sweep_interval));
     for account in &config.accounts {
         let of_account = [deadline(account), identifiers(account)];
         findings.extend(of_account.map(|finding| finding.of(&account.name)));
@@ -76,7 +77,7 @@ fn public_url(url: Option<&Url>) -> Finding {
     let Some(url) = url else {
         return Finding::warning(
             about,
-            "not set, so nobody can tell whether Gladly's webhook leads here",
+            "not set, so nobody can tell whether Gladly's webhook leads here, nor switch it on again",
             format!("set RELAY_PUBLIC_URL, such as https://relay.example.com{WEBHOOK_PATH}"),
         );
     };
@@ -95,6 +96,16 @@ fn public_url(url: Option<&Url>) -> Finding {
         );
     }
     Finding::ok(about, format!("{url}"))
+}
+
+fn sweep(interval: Duration) -> Option<Finding> {
+    interval.is_zero().then(|| {
+        Finding::warning(
+            Category::Configuration,
+            "events that no webhook brings are not looked for, and a webhook that Gladly switches off stays off",
+            "unset RELAY_SWEEP_INTERVAL (`sweep_interval`), or write 5m",
+        )
+    })
 }
 
 fn deadline(account: &AccountConfig) -> Finding {

@@ -22,7 +22,7 @@ use super::public_url::judge_public_url;
 use super::webhook::judge_webhooks;
 use crate::clock::SystemClock;
 use crate::config::{AccountConfig, Config, GladlyConfig, GleenConfig};
-use crate::gladly::{Deed, Pace};
+use crate::gladly::{Deed, Pace, Precedence};
 use crate::telemetry::Metrics;
 use crate::upstream::{Seen, http_client, innermost};
 use crate::{gladly, gleen};
@@ -128,7 +128,7 @@ async fn look_at_gladly(
     findings.extend(judge_inboxes(&ai, &handoff, config));
     let agent = client.see_agent(&config.agent_id).await;
     findings.extend(judge_agent(&agent, config));
-    let webhooks = client.see_webhooks().await;
+    let webhooks = client.see_webhooks(Precedence::Fetch).await;
     findings.extend(judge_webhooks(&webhooks, account, public_url));
     findings
 }

@@ -93,7 +93,9 @@ fn judge_ours(webhook: &Registration, account: &AccountConfig) -> Vec<Finding> {
 
 fn judge_enabled(webhook: &Registration, name: &str) -> Finding {
     let about = Category::Webhook;
-    let mend = format!("mend why, then {SYNC}");
+    let mend = format!(
+        "mend why; a relay that runs with RELAY_PUBLIC_URL switches it on again, else {SYNC}"
+    );
     match &webhook.switched_off_at {
         _ if webhook.enabled => Finding::ok(about, format!("{name} leads here and is on")),
         Some(at) => Finding::failure(

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::ConfigFile;
 use crate::check::{GladlyClients, Verdict, conflicting, find_ours, judge_public_url, reach};
 use crate::config::{AccountConfig, Config, parse_url};
-use crate::gladly::{Client, Registration};
+use crate::gladly::{Client, Precedence, Registration};
 use crate::webhooks::{Plan, look_up, plan, sync};
 
 /// What to do with webhooks.
@@ -102,7 +102,7 @@ async fn list(config: &Config) -> anyhow::Result<Vec<Told>> {
     let mut clients = GladlyClients::default();
     let mut told = Vec::new();
     for account in &config.accounts {
-        let found = look_up(&clients.client(account)?).await;
+        let found = look_up(&clients.client(account)?, Precedence::Fetch).await;
         told.push(match found {
             Ok(webhooks) => show(account, &webhooks, config.public_url.as_ref()),
             Err(error) => Told::failure(account, &error),
@@ -198,7 +198,7 @@ async fn look_from_here(url: &Url) -> Option<Told> {
 }
 
 async fn sync_one(client: &Client, account: &AccountConfig, url: &Url, dry_run: bool) -> Told {
-    let plan = match look_up(client).await {
+    let plan = match look_up(client, Precedence::Fetch).await {
         Ok(existing) => plan(&existing, url, account),
         Err(error) => return Told::failure(account, &error),
     };

@@ -548,7 +548,7 @@ impl Facts {
 }
 
 /// Whether a holder is the bot: in the AI inbox, unassigned or assigned to it.
-fn owner(bot: &Bot, holder: &Holder) -> Result<(), SkipReason> {
+pub(super) fn owner(bot: &Bot, holder: &Holder) -> Result<(), SkipReason> {
     if holder.inbox_id.id() != Some(&bot.ai_inbox_id) {
         return Err(SkipReason::NotAiInbox);
     }

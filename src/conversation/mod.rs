@@ -35,6 +35,13 @@ pub struct Bot {
     pub agent_id: AgentId,
 }
 
+impl Bot {
+    /// Whether a holder is the bot: in the AI inbox, unassigned or assigned to it.
+    pub fn is_holder(&self, holder: &Holder) -> bool {
+        facts::owner(self, holder).is_ok()
+    }
+}
+
 /// An id that may be absent, or there but of a form not known here: then it
 /// means *somebody else*, never *nobody*.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

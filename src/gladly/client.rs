@@ -5,13 +5,15 @@
 //! proof that the conversation is still the bot's. Nothing here is tried twice:
 //! a reply has no idempotency key, so whoever calls decides what to do next.
 
+mod events;
 mod setup;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use jiff::{SignedDuration, Timestamp};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use reqwest::{Method, RequestBuilder, StatusCode, Url};
 use secrecy::ExposeSecret;
@@ -28,7 +30,7 @@ use crate::conversation::{Clearance, Stale};
 use crate::id::{AccountName, ConversationId, InboxId, ItemId, TopicId};
 use crate::telemetry::{Metrics, Upstream};
 use crate::text::{Channel, Part};
-use crate::upstream::{Cut, innermost};
+use crate::upstream::{Cut, date_of, innermost};
 
 pub use setup::{Deed, NoAnswer};
 
@@ -70,6 +72,8 @@ pub struct Client {
     member: Member,
     lockout: Lockout,
     clock: Arc<dyn Clock>,
+    /// How far Gladly's clock is ahead of the relay's, by the last answer that told.
+    ahead: Mutex<Option<SignedDuration>>,
     metrics: Arc<Metrics>,
 }
 
@@ -106,6 +110,7 @@ impl Client {
             pace,
             lockout: Lockout::default(),
             clock,
+            ahead: Mutex::default(),
             metrics,
         })
     }
@@ -333,12 +338,16 @@ impl Client {
     }
 
     fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
+        self.http.request(method, self.address(path))
+    }
+
+    fn address(&self, path: &[&str]) -> Url {
         let mut url = self.base.clone();
         // It fails only for URLs without a path, and the base has one.
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(path);
         }
-        self.http.request(method, url)
+        url
     }
 
     /// The conversation that a clearance is for.
@@ -446,8 +455,19 @@ impl Client {
         })
     }
 
-    /// Adjusts the pace to what the answer's head says.
+    /// What Gladly's clock shows, to the second; none until an answer has told.
+    pub fn gladly_now(&self) -> Option<Timestamp> {
+        let ahead = *self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
+        self.clock.now().at.checked_add(ahead?).ok()
+    }
+
+    /// Adjusts the pace, and what is known of Gladly's clock, to what the answer's
+    /// head says.
     fn learn(&self, status: StatusCode, headers: &HeaderMap, sent_at: Instant) {
+        if let Some(date) = date_of(headers) {
+            let ahead = date.duration_since(self.clock.now().at);
+            *self.ahead.lock().unwrap_or_else(PoisonError::into_inner) = Some(ahead);
+        }
         if status == StatusCode::TOO_MANY_REQUESTS {
             self.pace
                 .throttle(crate::upstream::retry_after(headers), sent_at);

@@ -94,6 +94,39 @@ pub fn parse_webhook(body: &[u8]) -> Result<Webhook, Malformed> {
     })
 }
 
+/// What an answer to `GET /events` holds.
+#[derive(Debug, Default, PartialEq)]
+pub struct Events {
+    /// What may concern the relay, oldest first: each with the line that it was read
+    /// from, which is what a webhook would have brought.
+    pub told: Vec<(Webhook, Vec<u8>)>,
+    /// Lines that are no events.
+    pub malformed: usize,
+}
+
+/// Reads an answer to `GET /events`: JSON lines, each shaped as a webhook's body. None
+/// if no line of it is.
+pub fn parse_events(body: &[u8]) -> Option<Events> {
+    let mut events = Events::default();
+    let mut lines = 0;
+    for line in body.split(|byte| *byte == b'\n') {
+        let line = line.trim_ascii();
+        if line.is_empty() {
+            continue;
+        }
+        lines += 1;
+        match parse_webhook(line) {
+            Ok(webhook) => match webhook.content {
+                WebhookContent::Ping | WebhookContent::Other => {}
+                _ => events.told.push((webhook, line.to_vec())),
+            },
+            Err(Malformed) => events.malformed += 1,
+        }
+    }
+    events.told.sort_by_key(|(webhook, _)| webhook.happened_at);
+    (lines == 0 || events.malformed < lines).then_some(events)
+}
+
 type Fields = Map<String, Value>;
 
 fn read_content(

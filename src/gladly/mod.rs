@@ -13,7 +13,7 @@ mod tests;
 
 pub use client::{Client, Deed, Listed, NoAnswer, ReplyContent};
 pub use error::{GladlyError, Refusal};
-pub use event::{Malformed, Webhook, WebhookContent, parse_webhook};
+pub use event::{Events, Malformed, Webhook, WebhookContent, parse_events, parse_webhook};
 pub use model::{Conversation, Initiator, Item, ItemContent};
 pub use pace::{
     Admission, Ask, Effort, Engaged, Key, Member, Pace, Permit, Permits, Precedence, Queue, Slot,

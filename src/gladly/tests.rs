@@ -2,7 +2,7 @@
 
 use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::conversation::{Holder, Named, Status};
@@ -33,6 +33,38 @@ fn holder(agent: Option<&str>) -> Holder {
         agent_id: agent.map_or(Named::Nobody, |agent| {
             Named::This(AgentId::parse(agent).unwrap())
         }),
+    }
+}
+
+#[test]
+fn events_are_read_line_by_line_oldest_first() {
+    let line = |id: &str, kind: &str, second: u8| {
+        let content = json!({"conversationId": "c", "messageId": id});
+        json!({"id": id, "type": kind, "timestamp": format!("2026-01-01T00:00:0{second}Z"),
+            "content": content})
+        .to_string()
+    };
+    let [late, early, status] = [
+        line("late", "CONTACT/MESSAGE_RECEIVED", 3),
+        line("early", "CONTACT/MESSAGE_RECEIVED", 1),
+        line("status", "CONVERSATION/CLOSED", 2),
+    ];
+    let other = line("other", "CONTACT/ENDED", 1);
+    let body = format!("{late}\r\n\nno event\n{other}\n{early}\n  {status}");
+    let events = parse_events(body.as_bytes()).unwrap();
+    let ids: Vec<_> = events
+        .told
+        .iter()
+        .map(|(webhook, line)| (webhook.id.as_ref().unwrap().0.as_str(), line.len()))
+        .collect();
+    let expected = [
+        ("early", early.len()),
+        ("status", status.len()),
+        ("late", late.len()),
+    ];
+    assert_eq!((ids, events.malformed), (expected.to_vec(), 1));
+    for (body, is_answer) in [("", true), ("\n", true), ("<html>\n</html>", false)] {
+        assert_eq!(parse_events(body.as_bytes()).is_some(), is_answer, "{body}");
     }
 }
 

@@ -9,12 +9,12 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
-use super::Relay;
+use super::{Account, Relay, Shared};
 use crate::clock::clamped;
 use crate::conversation::Status;
 use crate::gladly::{Malformed, Webhook, WebhookContent, parse_webhook};
 use crate::id::{AccountName, EventId};
-use crate::store::{Change, Delivery, Recorded, StoreError};
+use crate::store::{Change, Delivery, Recorded, Source, StoreError};
 use crate::telemetry::WebhookResult;
 
 /// How far Gladly's clock may be ahead: less than this says nothing about an
@@ -60,44 +60,76 @@ impl Relay {
         let webhook = parse_webhook(body)
             .inspect_err(|Malformed| count("other", WebhookResult::Malformed))?;
         let kind = webhook.kind;
-        let unusable = matches!(webhook.content, WebhookContent::Unusable(_));
-        let Some(delivery) = self.delivery(account, webhook, body) else {
+        let Some(account) = self.accounts.get(account) else {
             count(kind, WebhookResult::Ignored);
             return Ok(Receipt::Ignored);
         };
-        match self.shared.store.record(delivery).await {
-            Ok(Recorded::Duplicate) => {
-                count(kind, WebhookResult::Duplicate);
-                Ok(Receipt::Duplicate)
-            }
-            Ok(Recorded::TooOld) => {
-                tracing::warn!(%account, event = kind, "a webhook is older than what is still remembered and is ignored");
-                count(kind, WebhookResult::TooOld);
-                Ok(Receipt::Ignored)
-            }
-            Ok(Recorded::Accepted) if unusable => {
-                tracing::error!(%account, event = kind, "a known webhook can't be used and is kept as a dead letter");
-                count(kind, WebhookResult::Unusable);
-                Ok(Receipt::Accepted)
-            }
-            Ok(Recorded::Accepted) => {
-                if let Some(account) = self.accounts.get(account) {
-                    account.wake.notify_one();
-                }
-                count(kind, WebhookResult::Accepted);
-                Ok(Receipt::Accepted)
-            }
-            Err(error) => {
-                count(kind, WebhookResult::Failed);
-                Err(error.into())
-            }
+        let heard = Heard {
+            source: Source::Webhook,
+            within: account.policy.answer_deadline,
+        };
+        let journaled = account.journal(&self.shared, webhook, body, heard).await;
+        let result = journaled
+            .as_ref()
+            .map_or(WebhookResult::Failed, |result| *result);
+        count(kind, result);
+        if result == WebhookResult::TooOld {
+            tracing::warn!(account = %account.name, event = kind, "a webhook is older than what is still remembered and is ignored");
         }
+        match journaled? {
+            WebhookResult::Duplicate => Ok(Receipt::Duplicate),
+            WebhookResult::Accepted | WebhookResult::Unusable => Ok(Receipt::Accepted),
+            _ => Ok(Receipt::Ignored),
+        }
+    }
+}
+
+/// How an event came to the relay.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Heard {
+    /// By what.
+    pub(super) source: Source,
+    /// How soon a message must have an answer or a human.
+    pub(super) within: Duration,
+}
+
+impl Account {
+    /// Journals an event, by whatever it came, and wakes the driver.
+    pub(super) async fn journal(
+        &self,
+        shared: &Shared,
+        webhook: Webhook,
+        body: &[u8],
+        heard: Heard,
+    ) -> Result<WebhookResult, StoreError> {
+        let kind = webhook.kind;
+        let unusable = matches!(webhook.content, WebhookContent::Unusable(_));
+        let Some(delivery) = self.delivery(shared, webhook, body, heard) else {
+            return Ok(WebhookResult::Ignored);
+        };
+        Ok(match shared.store.record(delivery).await? {
+            Recorded::Duplicate => WebhookResult::Duplicate,
+            Recorded::TooOld => WebhookResult::TooOld,
+            Recorded::Accepted if unusable => {
+                tracing::error!(account = %self.name, event = kind, "a known webhook can't be used and is kept as a dead letter");
+                WebhookResult::Unusable
+            }
+            Recorded::Accepted => {
+                self.wake.notify_one();
+                WebhookResult::Accepted
+            }
+        })
     }
 
     /// What to journal; nothing if it does not concern the relay.
-    fn delivery(&self, account: &AccountName, webhook: Webhook, body: &[u8]) -> Option<Delivery> {
-        let received = self.shared.clock.now();
-        let account = self.accounts.get(account)?;
+    fn delivery(
+        &self,
+        shared: &Shared,
+        webhook: Webhook,
+        body: &[u8],
+        heard: Heard,
+    ) -> Option<Delivery> {
+        let received = shared.clock.now();
         let change = match webhook.content {
             WebhookContent::Ping | WebhookContent::Other => return None,
             WebhookContent::Message {
@@ -127,14 +159,15 @@ impl Relay {
             WebhookContent::Unusable(error) => Change::Unusable(error),
         };
         Some(Delivery {
-            account: account.name.clone(),
-            bot: account.bot.clone(),
+            account: self.name.clone(),
+            bot: self.bot.clone(),
             event_id: webhook.id.unwrap_or_else(|| content_id(body)),
             event_type: webhook.kind,
             happened_at: webhook.happened_at.map(|at| believed(at, received.at)),
             raised_at: webhook.happened_at,
             received,
-            answer_deadline: account.policy.answer_deadline,
+            answer_deadline: heard.within,
+            source: heard.source,
             change,
         })
     }

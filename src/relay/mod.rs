@@ -2,7 +2,8 @@
 //!
 //! [`Relay::receive`] journals a webhook; a driver claims turns from the store
 //! as they come due; `run` does one action after the other; [`turn`], pure, says
-//! which. What to do about messages and answers stands in [`policy`].
+//! which. What to do about messages and answers stands in [`policy`]. Beside them, a
+//! sweep for each account looks for what no webhook brought.
 
 mod intake;
 
@@ -17,13 +18,12 @@ pub mod policy;
 mod breaker;
 mod late_note;
 mod running;
+mod sweep;
 mod thinking;
 mod upkeep;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
-
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -31,7 +31,7 @@ use tokio_util::task::TaskTracker;
 pub use intake::{Receipt, ReceiveError};
 
 use crate::clock::Clock;
-use crate::config::{AccountConfig, Policy};
+use crate::config::{AccountConfig, Config, Policy};
 use crate::conversation::Bot;
 use crate::gladly::Pace;
 use crate::id::{AccountName, InboxId};
@@ -141,7 +141,7 @@ impl Relay {
     }
 
     /// Starts a driver for each account, and what runs beside them.
-    pub fn start(&self, stopping: &Stopping, retention: Duration) {
+    pub fn start(&self, stopping: &Stopping, config: &Config) {
         let Stopping {
             claim_no_more,
             let_go,
@@ -162,11 +162,28 @@ impl Relay {
         }
         background.spawn(upkeep::purge(
             self.shared.clone(),
-            retention,
+            config.retention,
             claim_no_more.clone(),
         ));
+        self.start_sweeps(stopping, config);
         turns.close();
         background.close();
+    }
+
+    fn start_sweeps(&self, stopping: &Stopping, config: &Config) {
+        if config.sweep_interval.is_zero() {
+            return;
+        }
+        for account in self.accounts.values() {
+            let sweeper = sweep::Sweeper::new(
+                self.shared.clone(),
+                account.clone(),
+                config.sweep_interval,
+                config.public_url.clone(),
+            );
+            let stop = stopping.claim_no_more.clone();
+            stopping.background.spawn(sweeper.run(stop));
+        }
     }
 
     /// The accounts that are configured.

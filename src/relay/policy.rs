@@ -385,6 +385,14 @@ pub fn last_unanswered(items: &[Item], known: &Known) -> Unanswered {
     }
 }
 
+/// Whether this item of the customer has its answer, as far as is listed: an agent has
+/// written since, or the bot has dealt with it or with something later. What the bot
+/// wrote since may answer something earlier.
+pub fn answered_since(items: &[Item], item_id: &ItemId, known: &Known) -> bool {
+    let mut from_it = items.iter().skip_while(|item| item.id != *item_id);
+    agent_answered(items, item_id, known) || from_it.any(|item| known.is_settled(&item.id))
+}
+
 /// Whether an agent has written after this item of the customer, as far as is
 /// listed.
 pub fn agent_answered(items: &[Item], item_id: &ItemId, known: &Known) -> bool {

@@ -13,6 +13,7 @@
 //! | Gleen says nothing or "transfer" | [`policy::judge`] |
 //! | the breaker is open | `absorb`; it opens and closes in `relay::breaker` |
 //! | more waits than can be answered | `handoff::give_up` |
+//! | heard of after its deadline, by a sweep | listed first, `gather::listed`; then `ask` |
 //! | the deadline passes | `choose` and `deadline_counts` before anything is sent; `deliver::deliver` after |
 //! | a human takes over, or closes it, while the bot thinks | `obstacle`, by a look before each reply |
 //! | Gladly refuses the reply for good | `deliver::reply_failed` |
@@ -199,6 +200,8 @@ pub struct Turn {
     deadline_at: Timestamp,
     messages: Vec<Message>,
     began: u64,
+    /// It began with something that was heard of too late.
+    overdue: bool,
     state: State,
     words: Words,
     /// Learnt since it was last stored.
@@ -242,6 +245,8 @@ struct State {
     strangers: Vec<ItemId>,
     /// The messages were listed once; what was missing is fetched one by one.
     listed: bool,
+    /// What was heard of too late was answered by then.
+    caught_up: bool,
     /// How often the question was put in a way that may have reached the bot.
     uncertain_questions: u32,
     /// How often the bot surely did not take it.
@@ -340,7 +345,8 @@ impl Turn {
     /// been, or may have been, sent.
     fn deadline_counts(&self) -> bool {
         match self.state.step {
-            Step::Gather | Step::Ask => true,
+            Step::Gather => !self.is_to_be_caught_up(),
+            Step::Ask => true,
             Step::Deliver => !self.may_have_answered(),
             Step::HandOff => false,
         }
@@ -351,7 +357,8 @@ impl Turn {
     pub fn is_cut_by_deadline(&self) -> bool {
         let unsure = |index| matches!(self.part_state(index).progress, Progress::Unsure(_));
         match self.state.step {
-            Step::Gather | Step::Ask => true,
+            Step::Gather => !self.is_to_be_caught_up(),
+            Step::Ask => true,
             Step::Deliver => !self.unsettled(PartKind::Reply).is_some_and(unsure),
             Step::HandOff => false,
         }

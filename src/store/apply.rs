@@ -20,5 +20,9 @@ pub fn apply(command: Command, picture: &mut Picture) -> Answer {
         Command::Save(save) => save::save(&save, picture),
         Command::RetryDeadLetter(request) => Answer::Settled(dead::retry(request, picture)),
         Command::DropDeadLetter(id) => Answer::Settled(dead::drop(id, picture)),
+        Command::Swept(swept) => {
+            picture.changes.swept.push(swept);
+            Answer::Settled(true)
+        }
     }
 }

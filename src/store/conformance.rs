@@ -10,7 +10,9 @@ use bench::{
     message, moment, retry, running, save, the_bots, written,
 };
 
-use super::{Backlog, Change, Delivery, Learnt, Message, Progress, Recorded, StoreError};
+use super::{
+    Backlog, Change, Delivery, Learnt, Message, Progress, Recorded, Source, StoreError, Swept,
+};
 use crate::conversation::{Repetition, Status, Whose};
 use crate::id::{AccountName, InboxId, ThreadId};
 use crate::outcome::{HandoffReason, Outcome, SkipReason};
@@ -46,6 +48,9 @@ cases! {
     deadlines_that_a_clock_ahead_told_are_believed_no_further,
     progress_is_there_after_a_restart,
     a_merge_joins_what_waits,
+    what_was_swept_is_remembered_for_each_account,
+    what_a_sweep_found_too_late_stays_so,
+    what_a_sweep_tells_licenses_nothing_and_takes_up_what_waits,
     a_merge_keeps_a_running_turn_first,
     no_third_turn_begins_beside_two_that_a_merge_joined,
     merges_are_followed_in_whatever_order_they_are_told,
@@ -409,6 +414,80 @@ async fn progress_is_there_after_a_restart(bench: &mut Bench) {
     assert_eq!((claimed.turns.len(), claimed.next_due_at), (0, None));
 }
 
+async fn what_was_swept_is_remembered_for_each_account(bench: &mut Bench) {
+    let store = bench.store();
+    assert_eq!(store.swept_until(&account()).await.unwrap(), None);
+    // Set right, it may lie before.
+    for second in [20, 10] {
+        let (account, until) = (account(), at(second));
+        store.swept(Swept { account, until }).await.unwrap();
+    }
+    bench.restart().await;
+    let store = bench.store();
+    let until = store.swept_until(&account()).await.unwrap();
+    assert_eq!(until, Some(at(10)));
+    let other = AccountName::new("other");
+    assert_eq!(store.swept_until(&other).await.unwrap(), None);
+}
+
+fn found(overdue: bool, delivery: Delivery) -> Delivery {
+    let source = Source::Sweep { overdue };
+    Delivery { source, ..delivery }
+}
+
+async fn what_a_sweep_found_too_late_stays_so(bench: &mut Bench) {
+    let store = bench.store();
+    let arrival = |event, conversation| {
+        delivery(event, 2, Change::Holder(id(conversation), Some(the_bots())))
+    };
+    let told = [
+        (message("e1", "late", "i1", 1), true),
+        (message("e2", "in-time", "i2", 1), false),
+        (arrival("e3", "came-late"), true),
+        (arrival("e4", "in-time"), true),
+    ];
+    for (delivery, overdue) in told {
+        store.record(found(overdue, delivery)).await.unwrap();
+    }
+    for runner in 1..3 {
+        let store = bench.store();
+        let claimed = store.claim(claim(runner, 9, 10)).await.unwrap();
+        let mut turns: Vec<_> = claimed
+            .turns
+            .iter()
+            .map(|(turn, _)| (turn.conversation_id.as_str(), turn.overdue))
+            .collect();
+        turns.sort_unstable();
+        let expected = [("came-late", true), ("in-time", false), ("late", true)];
+        assert_eq!(turns, expected);
+        bench.restart().await;
+    }
+}
+
+async fn what_a_sweep_tells_licenses_nothing_and_takes_up_what_waits(bench: &mut Bench) {
+    let store = bench.store();
+    let context = Change::Message {
+        conversation_id: id("c"),
+        item_id: item("i1"),
+        context: Some(the_bots()),
+    };
+    let told = [
+        delivery("e1", 1, context),
+        delivery("e2", 1, Change::Holder(id("d"), Some(the_bots()))),
+        delivery("e3", 1, Change::Holder(id("e"), Some(human()))),
+    ];
+    for delivery in told {
+        store.record(found(false, delivery)).await.unwrap();
+    }
+    let claimed = store.claim(claim(1, 2, 10)).await.unwrap();
+    assert_eq!(claimed.turns.len(), 2, "a human's is nothing to take up");
+    for (turn, standing) in claimed.turns {
+        let facts = standing.known.facts;
+        let whose = facts.whose(&bot(), turn.began, moment(2));
+        assert_eq!(whose, Whose::Unclear, "{}", turn.conversation_id);
+    }
+}
+
 async fn a_merge_joins_what_waits(bench: &mut Bench) {
     let store = bench.store();
     store.record(message("e1", "a", "i1", 0)).await.unwrap();
@@ -530,6 +609,7 @@ async fn a_conversation_that_comes_to_the_bot_begins_a_turn(bench: &mut Bench) {
         written: written(turn.began, 0),
         received_at: at(1),
         deadline_at: at(1 + DEADLINE),
+        overdue: false,
     };
     let learnt = vec![Learnt::TookUp(vec![found.clone()])];
     bench

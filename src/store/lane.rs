@@ -43,6 +43,9 @@ pub struct Arrival {
     /// When what waits there must have an answer or a human.
     #[serde(with = "jiff::fmt::serde::timestamp::millisecond::required")]
     pub deadline_at: Timestamp,
+    /// As of a message: see [`Message::overdue`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub overdue: bool,
 }
 
 impl Arrival {
@@ -52,6 +55,7 @@ impl Arrival {
             heard,
             received_at,
             deadline_at: untold_deadline(received_at),
+            overdue: false,
         }
     }
 

@@ -12,7 +12,7 @@ use super::lane::Lane;
 use super::picture::{Changes, Conversation, Key, Needs, Picture, TurnChange};
 use super::types::{
     Answer, Backlog, ClaimRequest, Claimed, Command, DeadLetter, DeadLetterId, Delivery, Recorded,
-    RetryRequest, Save, Standing, StoreError, StoredTurn,
+    RetryRequest, Save, Standing, StoreError, StoredTurn, Swept,
 };
 use super::{Operations, Store};
 use crate::clock::time_until;
@@ -34,6 +34,7 @@ struct Tables {
     due: HashMap<AccountName, BTreeSet<(Timestamp, ConversationId)>>,
     turns: BTreeMap<TurnId, StoredTurn>,
     dead_letters: BTreeMap<DeadLetterId, DeadLetter>,
+    swept_until: HashMap<AccountName, Timestamp>,
     last_turn_id: i64,
     last_dead_letter_id: i64,
 }
@@ -207,6 +208,9 @@ impl Tables {
         for id in changes.settled {
             self.dead_letters.remove(&id);
         }
+        for swept in changes.swept {
+            self.swept_until.insert(swept.account, swept.until);
+        }
     }
 
     fn change_turn(&mut self, what: TurnChange) {
@@ -359,6 +363,14 @@ impl Store for Memory {
 
     async fn save(&self, save: Save) -> Result<Standing, StoreError> {
         self.run(Command::Save(save)).saved()
+    }
+
+    async fn swept_until(&self, account: &AccountName) -> Result<Option<Timestamp>, StoreError> {
+        Ok(self.open()?.swept_until.get(account).copied())
+    }
+
+    async fn swept(&self, swept: Swept) -> Result<(), StoreError> {
+        self.run(Command::Swept(swept)).settled().map(drop)
     }
 
     async fn probe(&self) -> Result<(), StoreError> {

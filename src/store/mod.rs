@@ -32,6 +32,8 @@ mod conformance;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
+use crate::id::AccountName;
+
 pub use apply::apply;
 pub use lane::{Arrival, Lane, LaneTurn, Run};
 pub use memory::Memory;
@@ -39,8 +41,8 @@ pub use picture::{Changes, Conversation, Key, Needs, Picture, TurnChange, Unread
 pub use sqlite::Sqlite;
 pub use types::{
     Answer, Backlog, Change, ClaimRequest, Claimed, Command, DeadLetter, DeadLetterId, Delivery,
-    Learnt, Message, Progress, Recorded, RetryRequest, Runner, Save, Standing, StoreError,
-    StoredTurn, TurnEnd,
+    Learnt, Message, Progress, Recorded, RetryRequest, Runner, Save, Source, Standing, StoreError,
+    StoredTurn, Swept, TurnEnd,
 };
 
 /// What the relay needs of a database.
@@ -58,6 +60,13 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`StoreError::NotRunning`] if somebody else runs the turn by now.
     async fn save(&self, save: Save) -> Result<Standing, StoreError>;
+
+    /// How far the account's events were swept, by Gladly's clock; none if they never
+    /// were.
+    async fn swept_until(&self, account: &AccountName) -> Result<Option<Timestamp>, StoreError>;
+
+    /// Remembers how far an account's events were swept.
+    async fn swept(&self, swept: Swept) -> Result<(), StoreError>;
 
     /// Writes something, to see whether it can.
     async fn probe(&self) -> Result<(), StoreError>;

@@ -6,7 +6,8 @@ use jiff::Timestamp;
 
 use super::lane::Lane;
 use super::types::{
-    Change, ClaimRequest, Command, DeadLetter, DeadLetterId, Learnt, Message, StoredTurn, TurnEnd,
+    Change, ClaimRequest, Command, DeadLetter, DeadLetterId, Learnt, Message, StoredTurn, Swept,
+    TurnEnd,
 };
 use crate::conversation::Known;
 use crate::id::{AccountName, ConversationId, EventId, ItemId, TurnId};
@@ -91,6 +92,8 @@ pub struct Changes {
     pub dead_letters: Vec<DeadLetter>,
     /// Dead letters that are settled.
     pub settled: Vec<DeadLetterId>,
+    /// How far accounts' events were swept.
+    pub swept: Vec<Swept>,
 }
 
 /// What became of a turn.
@@ -189,6 +192,7 @@ impl Needs {
             }
             Command::RetryDeadLetter(request) => needs.dead_letter = Some(request.id),
             Command::DropDeadLetter(id) => needs.dead_letter = Some(*id),
+            Command::Swept(_) => {}
         }
         needs
     }

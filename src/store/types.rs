@@ -26,6 +26,8 @@ pub enum Command {
     RetryDeadLetter(RetryRequest),
     /// Forget a dead letter.
     DropDeadLetter(DeadLetterId),
+    /// Remember how far an account's events were swept.
+    Swept(Swept),
 }
 
 impl Command {
@@ -35,6 +37,7 @@ impl Command {
             Self::Record(delivery) => Some(&delivery.account),
             Self::Claim(request) => Some(&request.account),
             Self::Save(save) => Some(&save.account),
+            Self::Swept(swept) => Some(&swept.account),
             Self::RetryDeadLetter(_) | Self::DropDeadLetter(_) => None,
         }
     }
@@ -44,7 +47,8 @@ impl Command {
     pub(super) const fn is_lasting(&self) -> bool {
         match self {
             Self::Record(_) | Self::RetryDeadLetter(_) | Self::DropDeadLetter(_) => true,
-            Self::Claim(_) => false,
+            // What it stands for was recorded before, and is read again if it is lost.
+            Self::Claim(_) | Self::Swept(_) => false,
             Self::Save(save) => save.lasting,
         }
     }
@@ -56,7 +60,7 @@ impl Command {
             Self::Claim(request) => Some(request.now.at),
             Self::Save(save) => Some(save.now.at),
             Self::RetryDeadLetter(request) => Some(request.now.at),
-            Self::DropDeadLetter(_) => None,
+            Self::DropDeadLetter(_) | Self::Swept(_) => None,
         }
     }
 }
@@ -71,8 +75,8 @@ pub enum Answer {
     Claimed(Claimed),
     /// Of [`Command::Save`].
     Saved(Standing),
-    /// Of [`Command::RetryDeadLetter`] and [`Command::DropDeadLetter`]: whether
-    /// it could be done.
+    /// Of [`Command::RetryDeadLetter`], [`Command::DropDeadLetter`] and
+    /// [`Command::Swept`]: whether it could be done.
     Settled(bool),
     /// It could not be made.
     Refused(StoreError),
@@ -112,7 +116,8 @@ impl Answer {
         }
     }
 
-    /// The answer to [`Command::RetryDeadLetter`] and [`Command::DropDeadLetter`].
+    /// The answer to [`Command::RetryDeadLetter`], [`Command::DropDeadLetter`] and
+    /// [`Command::Swept`].
     pub(super) fn settled(self) -> Result<bool, StoreError> {
         match self {
             Self::Settled(done) => Ok(done),
@@ -148,8 +153,39 @@ pub struct Delivery {
     pub received: Moment,
     /// How long after that a message must have an answer or a human.
     pub answer_deadline: Duration,
+    /// How the relay came to hear of it.
+    pub source: Source,
     /// What it says.
     pub change: Change,
+}
+
+/// How the relay came to hear of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// A webhook brought it.
+    Webhook,
+    /// A sweep found it, perhaps hours later: what it tells is history, and licenses
+    /// nothing.
+    Sweep {
+        /// Whether its message should have had an answer or a human by then.
+        overdue: bool,
+    },
+}
+
+impl Source {
+    /// Whether it was heard of when its message's deadline had passed.
+    pub(super) const fn is_overdue(self) -> bool {
+        matches!(self, Self::Sweep { overdue: true })
+    }
+}
+
+/// How far an account's events were swept, by Gladly's clock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Swept {
+    /// Whose.
+    pub account: AccountName,
+    /// What was raised before is in the journal, or was missed for good.
+    pub until: Timestamp,
 }
 
 /// What a delivery says.
@@ -236,6 +272,10 @@ pub struct Message {
     /// When it must have an answer or a human.
     #[serde(with = "jiff::fmt::serde::timestamp::millisecond::required")]
     pub deadline_at: Timestamp,
+    /// It was heard of when the customer should have had an answer or a human: unless
+    /// somebody has answered since, it goes to a human.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub overdue: bool,
 }
 
 /// The work of answering the messages that waited when a lane became free, as
@@ -263,6 +303,8 @@ pub struct StoredTurn {
     pub words: Option<String>,
     /// A person has retried it: it may have answered, so it goes to a human.
     pub retried: bool,
+    /// It began with something that was heard of too late, see [`Message::overdue`].
+    pub overdue: bool,
     /// How it ended.
     pub end: Option<TurnEnd>,
 }

@@ -110,6 +110,12 @@ struct OperationLabels {
     operation: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SweepLabels {
+    account: String,
+    result: &'static str,
+}
+
 type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
 type Seconds = Gauge<f64, AtomicU64>;
 type Ratio = Gauge<f64, AtomicU64>;
@@ -132,6 +138,9 @@ pub struct Metrics {
     limit_used: Family<AccountLabel, Ratio>,
     notes_left_out: Family<AccountLabel, Counter>,
     notes_written_later: Family<AccountLabel, Counter>,
+    sweeps: Family<SweepLabels, Counter>,
+    recovered_messages: Family<AccountLabel, Counter>,
+    webhook_enabled: Family<AccountLabel, Gauge>,
 }
 
 impl Default for Metrics {
@@ -153,6 +162,9 @@ impl Default for Metrics {
             limit_used: Family::default(),
             notes_left_out: Family::default(),
             notes_written_later: Family::default(),
+            sweeps: Family::default(),
+            recovered_messages: Family::default(),
+            webhook_enabled: Family::default(),
         };
         metrics.registered()
     }
@@ -223,7 +235,7 @@ impl Metrics {
             "The running version",
             Info::new([("version", env!("CARGO_PKG_VERSION"))]),
         );
-        self.with_limit().with_notes()
+        self.with_limit().with_notes().with_sweeps()
     }
 
     fn with_limit(mut self) -> Self {
@@ -252,6 +264,26 @@ impl Metrics {
             "notes_written_later",
             "Notes left out at the handoff and written when there was room",
             self.notes_written_later.clone(),
+        );
+        self
+    }
+
+    fn with_sweeps(mut self) -> Self {
+        let registry = &mut self.registry;
+        registry.register(
+            "sweeps",
+            "Looks for events that no webhook brought",
+            self.sweeps.clone(),
+        );
+        registry.register(
+            "recovered_messages",
+            "Messages that a sweep found and no webhook had brought",
+            self.recovered_messages.clone(),
+        );
+        registry.register(
+            "webhook_enabled",
+            "1 while Gladly's webhook leads here and is on, 0 while it is off or missing",
+            self.webhook_enabled.clone(),
         );
         self
     }
@@ -353,6 +385,36 @@ impl Metrics {
         self.notes_written_later
             .get_or_create(&label(account))
             .inc();
+    }
+
+    /// Counts a sweep. `result` is from a fixed list.
+    pub fn sweep(&self, account: &AccountName, result: &'static str) {
+        let account = account.to_string();
+        self.sweeps
+            .get_or_create(&SweepLabels { account, result })
+            .inc();
+    }
+
+    /// Counts messages that a sweep found.
+    pub fn recovered(&self, account: &AccountName, messages: u64) {
+        self.recovered_messages
+            .get_or_create(&label(account))
+            .inc_by(messages);
+    }
+
+    /// Shows whether Gladly's webhook is on; none if that is not known.
+    pub fn webhook_enabled(&self, account: &AccountName, enabled: Option<bool>) {
+        let label = label(account);
+        match enabled {
+            Some(enabled) => {
+                self.webhook_enabled
+                    .get_or_create(&label)
+                    .set(i64::from(enabled));
+            }
+            None => {
+                self.webhook_enabled.remove(&label);
+            }
+        }
     }
 
     /// Shows what waits in the store.

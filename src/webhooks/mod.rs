@@ -5,4 +5,4 @@ mod plan;
 mod sync;
 
 pub use plan::{Plan, Step, plan};
-pub use sync::{Synced, look_up, sync};
+pub use sync::{Synced, look_up, switch_on, sync};

@@ -4,7 +4,7 @@ use reqwest::Url;
 use serde_json::Value;
 
 use super::plan::{Plan, Step};
-use crate::gladly::{Client, NoAnswer, Registration};
+use crate::gladly::{Client, NoAnswer, Precedence, Registration};
 use crate::upstream::Seen;
 
 /// How carrying it out ended: the events that Gladly took, if they were
@@ -15,8 +15,8 @@ pub type Synced = Result<Option<Vec<String>>, String>;
 ///
 /// # Errors
 /// Why it does not tell, for the operator.
-pub async fn look_up(client: &Client) -> Result<Vec<Registration>, String> {
-    let seen = match client.see_webhooks().await {
+pub async fn look_up(client: &Client, precedence: Precedence) -> Result<Vec<Registration>, String> {
+    let seen = match client.see_webhooks(precedence).await {
         Ok(seen) if seen.is_success() => seen,
         Ok(seen) => return Err(why_not(seen.status)),
         Err(NoAnswer(what)) => return Err(format!("Gladly gives no answer: {what}")),
@@ -46,6 +46,18 @@ pub async fn sync(client: &Client, plan: &Plan, url: &Url) -> Synced {
             return Err(why_refused(&seen, url));
         }
         events = next;
+    }
+}
+
+/// Switches the webhook with this id on; it leads to `url`.
+///
+/// # Errors
+/// Why Gladly did not, for the operator.
+pub async fn switch_on(client: &Client, id: &str, url: &Url) -> Result<(), String> {
+    match client.switch_webhook_on(id).await {
+        Ok(seen) if seen.status == 204 => Ok(()),
+        Ok(seen) => Err(why_refused(&seen, url)),
+        Err(NoAnswer(what)) => Err(format!("Gladly gives no answer: {what}")),
     }
 }
 

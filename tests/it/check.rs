@@ -129,7 +129,8 @@ async fn a_line_for_people_names_result_account_category_and_what_to_do() {
         line.contains("; set GLADLY_AGENT_ID (`agent_id`)"),
         "{line}"
     );
-    assert!(said.trim_end().ends_with("1 failure, 3 warnings"), "{said}");
+    assert!(said.contains("; unset RELAY_SWEEP_INTERVAL"), "{said}");
+    assert!(said.trim_end().ends_with("1 failure, 4 warnings"), "{said}");
 }
 
 #[tokio::test]

@@ -36,6 +36,7 @@ mod store_failures;
 mod store_gone;
 mod strangers;
 mod stuck;
+mod sweep;
 mod thread;
 mod too_old;
 mod uncertain;

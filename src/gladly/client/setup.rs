@@ -90,8 +90,9 @@ impl Client {
     }
 
     /// `GET /webhooks`.
-    pub async fn see_webhooks(&self) -> Result<Seen, NoAnswer> {
-        self.see(self.request(Method::GET, &["webhooks"])).await
+    pub async fn see_webhooks(&self, precedence: Precedence) -> Result<Seen, NoAnswer> {
+        let request = self.request(Method::GET, &["webhooks"]);
+        self.see_at(precedence, request).await
     }
 
     /// `POST /webhooks`.
@@ -104,6 +105,16 @@ impl Client {
     pub async fn change_webhook(&self, id: &str, body: &Value) -> Result<Seen, NoAnswer> {
         let request = self.request(Method::PATCH, &["webhooks", id]);
         self.see(request.json(body).timeout(PING_TIMEOUT)).await
+    }
+
+    /// `PATCH /webhooks/{id}`: switches it on, and changes nothing else. Waits until
+    /// nobody else needs a call.
+    pub async fn switch_webhook_on(&self, id: &str) -> Result<Seen, NoAnswer> {
+        let request = self.request(Method::PATCH, &["webhooks", id]);
+        let request = request
+            .json(&json!({ "enabled": true }))
+            .timeout(PING_TIMEOUT);
+        self.see_at(Precedence::Later, request).await
     }
 
     /// Asks for something to be done to a conversation or an item that does not
@@ -129,8 +140,16 @@ impl Client {
     }
 
     async fn see(&self, request: RequestBuilder) -> Result<Seen, NoAnswer> {
+        self.see_at(Precedence::Fetch, request).await
+    }
+
+    async fn see_at(
+        &self,
+        precedence: Precedence,
+        request: RequestBuilder,
+    ) -> Result<Seen, NoAnswer> {
         let answered = async {
-            let ask = Ask::one(Precedence::Fetch, Instant::now() + OF_USE_FOR);
+            let ask = Ask::one(precedence, Instant::now() + OF_USE_FOR);
             let permit = match self.permits(ask).await? {
                 Admission::Granted(mut permits) => permits.take(),
                 Admission::TooLate => None,

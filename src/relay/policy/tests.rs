@@ -229,6 +229,38 @@ fn what_waits_in_a_conversation_is_the_customers_last_item_that_nobody_has_answe
     }
 }
 
+#[test]
+fn a_message_has_its_answer_if_an_agent_wrote_or_the_bot_dealt_with_something_since() {
+    let entry = |id: &str, by: &str| {
+        let entry = json!({"id": id, "conversationId": "c", "initiator": {"type": by},
+            "content": {"type": "CHAT_MESSAGE", "content": "text"}});
+        Item::read(&entry).unwrap()
+    };
+    let items = [
+        entry("c1", "CUSTOMER"),
+        entry("c2", "CUSTOMER"),
+        entry("a", "API"),
+        entry("c3", "CUSTOMER"),
+    ];
+    let id = |id: &str| ItemId::parse(id).unwrap();
+    for (settled, answered) in [
+        (None, [false, false, false]),
+        (Some("c1"), [true, false, false]),
+        (Some("c2"), [true, true, false]),
+        (Some("c3"), [true, true, true]),
+        (Some("elsewhere"), [false, false, false]),
+    ] {
+        let mut known = Known::default();
+        known.settle(settled.map(id));
+        let found = ["c1", "c2", "c3"].map(|item| answered_since(&items, &id(item), &known));
+        assert_eq!(found, answered, "{settled:?}");
+    }
+    let known = Known::default();
+    let by_agent = [items[0].clone(), entry("h", "AGENT"), items[3].clone()];
+    let found = ["c1", "c3", "missing"].map(|item| answered_since(&by_agent, &id(item), &known));
+    assert_eq!(found, [true, false, false]);
+}
+
 /// Made once: its patterns take a while to compile.
 static POLICY: LazyLock<Policy> = LazyLock::new(|| Policy {
     max_question_length: 100,

@@ -36,6 +36,10 @@ impl Turn {
                 self.hand_off(reason, None, context);
                 self.choose(context)
             }
+            Decision::Ask { .. } if self.waits_overdue() => {
+                self.hand_off(HandoffReason::Deadline, None, context);
+                self.choose(context)
+            }
             Decision::Ask { question, .. } => Action::Ask(self.question(question, context)),
         }
     }

@@ -40,7 +40,7 @@ impl Turn {
     /// Whether it has cost nothing yet, and may be given up.
     pub fn may_be_given_up(&self) -> bool {
         let read = self.words.contents.iter().any(Option::is_some);
-        self.state.step == Step::Gather && !read && !self.messages.is_empty()
+        self.state.step == Step::Gather && !read && !self.overdue && !self.messages.is_empty()
     }
 
     fn is_move(&self, index: usize) -> bool {

@@ -12,7 +12,7 @@ use crate::gladly::{GladlyError, Item, Listed};
 use crate::id::ConversationId;
 use crate::outcome::{HandoffReason, Outcome, SkipReason};
 use crate::relay::policy::{
-    Content, Reader, Unanswered, agent_answered, last_unanswered, repetition,
+    Content, Reader, Unanswered, agent_answered, answered_since, last_unanswered, repetition,
 };
 use crate::store::{Learnt, Message};
 
@@ -49,10 +49,23 @@ impl Turn {
     /// then what follows it is listed.
     fn is_belated(&self, index: usize, context: &Context<'_>) -> bool {
         self.messages.get(index).is_some_and(|message| {
-            message.written.happened_at.is_some_and(|at| {
-                is_late_by(at, message.received_at) || context.known().facts.was_taken_since(at)
-            })
+            message.overdue
+                || message.written.happened_at.is_some_and(|at| {
+                    is_late_by(at, message.received_at) || context.known().facts.was_taken_since(at)
+                })
         })
+    }
+
+    /// Whether it has to be found out first whether somebody has answered since what was
+    /// heard of too late. Nobody hurries for that, until something fails.
+    pub(super) fn is_to_be_caught_up(&self) -> bool {
+        let fails = self.state.failures > 0 || self.state.failed_looks > 0;
+        self.overdue && !self.messages.is_empty() && !self.state.listed && !fails
+    }
+
+    /// Whether a customer waits for an answer since before the relay heard of it.
+    pub(super) const fn waits_overdue(&self) -> bool {
+        self.overdue && !self.state.caught_up
     }
 
     /// Everything is read: what the customer said last counts for what follows.
@@ -182,10 +195,25 @@ impl Turn {
     fn is_answered(&self, listed: &Listed, context: &Context<'_>) -> bool {
         let last = self.messages.len().checked_sub(1);
         last.is_some_and(|last| {
-            let item_id = &self.messages[last].item_id;
-            self.is_belated(last, context)
-                && agent_answered(&listed.items, item_id, context.known())
+            let message = &self.messages[last];
+            let known = context.known();
+            self.is_belated(last, context) && agent_answered(&listed.items, &message.item_id, known)
+                || message.overdue && answered_since(&listed.items, &message.item_id, known)
         })
+    }
+
+    /// What was heard of too late and has been answered since is not asked again.
+    fn catch_up(&mut self, listed: &Listed, context: &Context<'_>) {
+        let overdue = self.messages.iter().zip(&mut self.words.contents);
+        let overdue = overdue.filter(|(message, _)| message.overdue);
+        self.state.caught_up = true;
+        for (message, content) in overdue {
+            if answered_since(&listed.items, &message.item_id, context.known()) {
+                *content = Some(Content::dealt_with());
+            } else {
+                self.state.caught_up = false;
+            }
+        }
     }
 
     pub(super) fn listed(&mut self, purpose: Purpose, listed: &Listed, context: &Context<'_>) {
@@ -215,6 +243,7 @@ impl Turn {
                     self.take_up(listed, context);
                 } else {
                     self.read(&items, context);
+                    self.catch_up(listed, context);
                 }
             }
             Purpose::Arrival => self.take_up(listed, context),
@@ -257,6 +286,7 @@ impl Turn {
             },
             received_at: now,
             deadline_at: later(now, time_until(self.deadline_at, now)),
+            overdue: self.overdue,
         }
     }
 

@@ -28,6 +28,9 @@ const BLIND_AFTER: u32 = 3;
 const LONG_BACKLOG: Duration = Duration::from_secs(5);
 /// What the agent is told of a turn that was given up.
 const TOO_MANY: &str = "More customers wrote than could be answered in time.";
+/// What the agent is told of a message that a sweep found too late.
+const UNSEEN: &str =
+    "Gladly's notice of this message did not arrive, so the bot did not see it in time.";
 
 impl Turn {
     /// It can't be answered in time, and has cost nothing yet.
@@ -57,6 +60,7 @@ impl Turn {
         }
         let begun = self.may_have_answered();
         let detail = detail.filter(|detail| begun || *detail != super::deliver::HALF);
+        let detail = detail.or_else(|| self.waits_overdue().then_some(UNSEEN));
         for part in &mut self.state.parts {
             if !part.is_begun() {
                 part.progress = Progress::Abandoned;

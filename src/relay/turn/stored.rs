@@ -31,6 +31,7 @@ impl Turn {
             deadline_at: stored.deadline_at,
             messages,
             began: stored.began,
+            overdue: stored.overdue,
             state,
             words: words.clone().unwrap_or_default(),
             learnt: Vec::new(),

@@ -1,6 +1,7 @@
 //! The turn, in tables: what it does next. Random histories stand beside.
 
 mod found;
+mod overdue;
 
 use std::time::Duration;
 
@@ -54,6 +55,7 @@ impl Player {
             },
             received_at: at(0).at,
             deadline_at: at(60).at,
+            overdue: false,
         };
         let stored = StoredTurn {
             id: TurnId(1),
@@ -66,6 +68,7 @@ impl Player {
             state: None,
             words: None,
             retried: false,
+            overdue: false,
             end: None,
         };
         Self {

@@ -1,7 +1,6 @@
 //! What can happen to a conversation, whoever does it. Each act adds its item
 //! and raises its events; whether it is allowed was settled before.
 
-use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::conversation::{Conversation, ConversationStatus, Holder, Initiator, Item};
@@ -45,7 +44,7 @@ impl World {
             customer_id: customer_id.clone(),
             customer_name: customer_name.to_owned(),
             session_id,
-            created_at: Timestamp::now(),
+            created_at: self.now(),
             closed_at: None,
             holder,
             status: ConversationStatus::Open,
@@ -136,6 +135,7 @@ impl World {
 
     /// Opens, closes or parks a conversation; nothing happens if it is so already.
     pub(crate) fn set_status(&mut self, id: &str, status: ConversationStatus, by: &Initiator) {
+        let now = self.now();
         let Some(conversation) = self.conversations.get_mut(id) else {
             return;
         };
@@ -144,7 +144,7 @@ impl World {
         }
         let was_closed = conversation.is_closed();
         conversation.status = status;
-        conversation.closed_at = conversation.is_closed().then(Timestamp::now);
+        conversation.closed_at = conversation.is_closed().then_some(now);
         let content = conversation_content(conversation, &conversation.holder);
         let is_closed = conversation.is_closed();
         let change = json!({ "type": "CONVERSATION_STATUS_CHANGE", "status": status.as_str() });
@@ -190,12 +190,12 @@ impl World {
         content: Value,
         answers: Option<(String, Value)>,
     ) -> String {
-        let id = self.new_id();
+        let (id, timestamp) = (self.new_id(), self.now());
         if let Some(conversation) = self.conversations.get_mut(conversation_id) {
             conversation.items.push(Item {
                 id: id.clone(),
                 sequence: sequence::next(),
-                timestamp: Timestamp::now(),
+                timestamp,
                 initiator: by.clone(),
                 content,
                 answers,

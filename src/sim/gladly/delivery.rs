@@ -129,6 +129,7 @@ impl World {
         if succeeded {
             return None;
         }
+        let now = self.now();
         let options = &self.options.delivery;
         if options
             .disable_after_failures
@@ -139,7 +140,7 @@ impl World {
                 .iter_mut()
                 .find(|webhook| webhook.id == webhook_id)?;
             webhook.enabled = false;
-            webhook.disabled_at = Some(Timestamp::now().to_string());
+            webhook.disabled_at = Some(now.to_string());
             return None;
         }
         let index = usize::try_from(attempt - 1).ok()?;

@@ -94,7 +94,7 @@ impl World {
     }
 
     fn record_event(&mut self, kind: &str, by: Option<&Initiator>, content: &Value) -> Event {
-        let at = Timestamp::now();
+        let at = self.now();
         let mut payload = json!({ "id": self.new_id(), "type": kind,
             "timestamp": at.to_string(), "content": content });
         if let Some(by) = by {

@@ -62,6 +62,8 @@ pub struct GladlyOptions {
     pub api_initiator: ApiInitiator,
     /// Which events tell of a customer's message.
     pub message_events: MessageEvents,
+    /// How far its clock is ahead: what has happened by now grows older at once.
+    pub clock_ahead: Duration,
     /// How long events take until `GET /events` shows them.
     pub events_lag: Duration,
     /// How webhooks are delivered.
@@ -174,6 +176,7 @@ impl Default for GladlyOptions {
             agent_null: AgentNull::Accepted,
             api_initiator: ApiInitiator::Api,
             message_events: MessageEvents::Contact,
+            clock_ahead: Duration::ZERO,
             events_lag: Duration::ZERO,
             delivery: DeliveryOptions::default(),
         }

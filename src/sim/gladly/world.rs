@@ -4,8 +4,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
-use axum::http::{HeaderMap, HeaderValue};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
+use jiff::fmt::rfc2822::DateTimePrinter;
 use serde_json::Value;
 
 use super::conversation::{Conversation, ConversationView, Item};
@@ -15,6 +17,7 @@ use super::options::{GladlyOptions, Latency};
 use super::pace::{Pace, Rules};
 use super::problem::Problem;
 use super::webhook::Webhook;
+use crate::clock::later;
 use crate::sim::front::{Fronted, Ledger};
 
 /// What the simulated organization holds; see [`Gladly::wait_until`](super::Gladly::wait_until).
@@ -101,6 +104,11 @@ impl World {
             .map(Webhook::to_json)
     }
 
+    /// What the organization's clock shows.
+    pub(crate) fn now(&self) -> Timestamp {
+        later(Timestamp::now(), self.options.clock_ahead)
+    }
+
     /// A new id like Gladly's.
     pub(crate) fn new_id(&mut self) -> String {
         const ALPHABET: &[u8; 64] =
@@ -148,6 +156,21 @@ impl Fronted for World {
     }
 
     fn admit(&mut self) -> (HeaderMap, Option<Response>) {
+        let date = self.date();
+        let (mut headers, refusal) = self.admit_by_pace();
+        headers.extend(date.map(|date| (header::DATE, date)));
+        (headers, refusal)
+    }
+}
+
+impl World {
+    /// What the clock shows, as a header (RFC 9110, `Date`).
+    fn date(&self) -> Option<HeaderValue> {
+        let date = DateTimePrinter::new().timestamp_to_rfc9110_string(&self.now());
+        HeaderValue::try_from(date.ok()?).ok()
+    }
+
+    fn admit_by_pace(&mut self) -> (HeaderMap, Option<Response>) {
         let Some(limit) = self.options.requests_per_second else {
             return (HeaderMap::new(), None);
         };

@@ -56,6 +56,9 @@ fn begin(
         .chain(arrival.map(|arrival| arrival.deadline_at))
         .min();
     let heard = messages.iter().map(|message| message.written.heard);
+    // A message that was heard of in time is answered, whatever brought it here.
+    let overdue = messages.iter().any(|message| message.overdue)
+        || messages.is_empty() && arrival.is_some_and(|arrival| arrival.overdue);
     let arrived = arrival.map(|arrival| arrival.heard.saturating_sub(1));
     let began = heard.chain(arrived).max().unwrap_or_default();
     let id = TurnId(picture.next_turn_id);
@@ -72,6 +75,7 @@ fn begin(
         state: None,
         words: None,
         retried: false,
+        overdue,
         end: None,
     };
     lane.turns.push(LaneTurn {

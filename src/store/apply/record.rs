@@ -6,7 +6,7 @@ use crate::conversation::{Closing, Holder, Status, Written};
 use crate::id::{ConversationId, ItemId};
 use crate::store::lane::Arrival;
 use crate::store::picture::{Conversation, Key, Picture};
-use crate::store::types::{Change, DeadLetter, DeadLetterId, Delivery, Message, Recorded};
+use crate::store::types::{Change, DeadLetter, DeadLetterId, Delivery, Message, Recorded, Source};
 
 pub(super) fn record(delivery: Delivery, picture: &mut Picture) -> Recorded {
     let forgotten_until = picture.forgotten_until.get(&delivery.account);
@@ -90,7 +90,7 @@ fn message(
         let facts = &mut conversation.known.facts;
         let heard = facts.hear_message(
             &delivery.bot,
-            context.filter(|_| about == About::ThisOne),
+            context.filter(|_| about == About::ThisOne && delivery.source == Source::Webhook),
             delivery.happened_at,
             delivery.received,
         );
@@ -102,6 +102,7 @@ fn message(
             },
             received_at,
             deadline_at: later(received_at, delivery.answer_deadline),
+            overdue: delivery.source.is_overdue(),
         });
     });
     Recorded::Accepted
@@ -133,7 +134,10 @@ fn hear_holder(
     picture: &mut Picture,
 ) {
     change(delivery, id, picture, |conversation, about| {
-        let holder = holder.filter(|_| about == About::ThisOne);
+        // That it was the bot's then says that it may be now: look.
+        let is_history =
+            |holder: &Holder| delivery.source != Source::Webhook && delivery.bot.is_holder(holder);
+        let holder = holder.filter(|holder| about == About::ThisOne && !is_history(holder));
         let facts = &mut conversation.known.facts;
         let received = delivery.received;
         if facts.hear_holder(&delivery.bot, holder, delivery.happened_at, received) {
@@ -141,6 +145,7 @@ fn hear_holder(
                 heard: facts.revision(),
                 received_at: received.at,
                 deadline_at: later(received.at, delivery.answer_deadline),
+                overdue: delivery.source.is_overdue(),
             });
         }
     });

@@ -37,6 +37,7 @@ fn waiting(item_id: &str, second: u64) -> Message {
         written: written(1, second),
         received_at: at(second),
         deadline_at: at(second + DEADLINE),
+        overdue: false,
     }
 }
 
@@ -139,6 +140,7 @@ fn an_arrival_and_messages_are_one_turn_with_the_nearer_deadline() {
             heard: 5,
             received_at: at(1),
             deadline_at: at(1 + DEADLINE),
+            overdue: false,
         });
     });
     let turn = claimed(&mut picture, 9).turns.remove(0).0;
@@ -272,6 +274,7 @@ fn a_merge_may_join_a_running_turn_with_one_that_was_put_off() {
         state: None,
         words: None,
         retried: false,
+        overdue: false,
         end: None,
     };
     picture.turns.insert(TurnId(4), Ok(stored));

@@ -12,7 +12,7 @@ use crate::id::{AccountName, AgentId, ConversationId, EventId, InboxId, ItemId};
 use crate::outcome::Outcome;
 use crate::store::{
     Change, ClaimRequest, DeadLetterId, Delivery, Learnt, Memory, Operations, Progress,
-    RetryRequest, Runner, Save, Sqlite, Store, StoredTurn,
+    RetryRequest, Runner, Save, Source, Sqlite, Store, StoredTurn,
 };
 
 /// The account's answer deadline, in seconds.
@@ -25,13 +25,13 @@ impl<T: Store + Operations> Both for T {}
 
 /// A store that can be started anew.
 pub(in crate::store) enum Bench {
-    Memory(Memory),
+    Memory(Box<Memory>),
     Sqlite(Sqlite, TempDir),
 }
 
 impl Bench {
     pub(in crate::store) fn memory() -> Self {
-        Self::Memory(Memory::new())
+        Self::Memory(Box::default())
     }
 
     pub(in crate::store) async fn sqlite() -> Self {
@@ -42,7 +42,7 @@ impl Bench {
 
     pub(in crate::store) fn store(&self) -> &dyn Both {
         match self {
-            Self::Memory(memory) => memory,
+            Self::Memory(memory) => &**memory,
             Self::Sqlite(sqlite, _) => sqlite,
         }
     }
@@ -136,6 +136,7 @@ pub(in crate::store) fn delivery(event: &str, second: u64, change: Change) -> De
         raised_at: Some(at(second)),
         received: moment(second),
         answer_deadline: Duration::from_secs(DEADLINE),
+        source: Source::Webhook,
         change,
     }
 }

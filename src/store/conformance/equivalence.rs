@@ -6,15 +6,15 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::bench::{
-    Bench, at, claim, delivery, ended, human, id, item, look, merge, message, retry, running, save,
-    the_bots, written,
+    Bench, account, at, claim, delivery, ended, human, id, item, look, merge, message, retry,
+    running, save, the_bots, written,
 };
 use crate::conversation::Status;
 use crate::id::ThreadId;
 use crate::outcome::{HandoffReason, Outcome, SkipReason};
 use crate::store::{
-    Change, Claimed, DeadLetterId, Delivery, Learnt, Message, Progress, Recorded, StoreError,
-    StoredTurn,
+    Change, Claimed, DeadLetterId, Delivery, Learnt, Message, Progress, Recorded, Source,
+    StoreError, StoredTurn, Swept,
 };
 
 #[derive(Debug, Clone)]
@@ -25,6 +25,7 @@ enum Step {
     Retry(i64),
     Drop(i64),
     Purge(u8),
+    Swept(u8),
     Restart,
 }
 
@@ -74,6 +75,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (1..6i64).prop_map(Step::Retry),
         1 => (1..6i64).prop_map(Step::Drop),
         1 => (0..60u8).prop_map(Step::Purge),
+        1 => (0..60u8).prop_map(Step::Swept),
         1 => Just(Step::Restart),
     ]
 }
@@ -122,6 +124,13 @@ impl Pair {
                 self.memory.store().purge(before).await.unwrap();
                 self.sqlite.store().purge(before).await.unwrap();
             }
+            Step::Swept(age) => {
+                let until = at(self.second.saturating_sub(age.into()));
+                let account = account();
+                let swept = Swept { account, until };
+                self.memory.store().swept(swept.clone()).await.unwrap();
+                self.sqlite.store().swept(swept).await.unwrap();
+            }
             Step::Restart => {
                 self.runner += 1;
                 self.memory.restart().await;
@@ -148,6 +157,10 @@ impl Pair {
         let mut delivery = delivery(&format!("e{event}"), self.second, change);
         delivery.happened_at = Some(at(self.second.saturating_sub(u64::from(event) % 7)));
         delivery.raised_at = delivery.happened_at;
+        if event.is_multiple_of(5) {
+            let overdue = event.is_multiple_of(2);
+            delivery.source = Source::Sweep { overdue };
+        }
         let one: Result<Recorded, _> = self.memory.store().record(delivery.clone()).await;
         let other = self.sqlite.store().record(delivery).await;
         assert_eq!(one.unwrap(), other.unwrap());
@@ -198,6 +211,7 @@ impl Pair {
                 written: written(turn.began, self.second),
                 received_at: at(self.second),
                 deadline_at: at(self.second + 9),
+                overdue: self.second.is_multiple_of(3),
             }])],
             5 => vec![
                 Learnt::Settled(vec![item("i1")]),
@@ -237,6 +251,10 @@ impl Pair {
         assert_eq!(
             memory.dead_letters().await.unwrap(),
             sqlite.dead_letters().await.unwrap()
+        );
+        assert_eq!(
+            memory.swept_until(&account()).await.unwrap(),
+            sqlite.swept_until(&account()).await.unwrap()
         );
     }
 }

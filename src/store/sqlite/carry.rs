@@ -164,6 +164,7 @@ fn message(row: &Row<'_>) -> Result<Option<Message>, StoreError> {
         },
         received_at: rows::time(row.get("received_at")?)?,
         deadline_at: rows::time(row.get("deadline_at")?)?,
+        overdue: false,
     }))
 }
 
@@ -248,6 +249,7 @@ fn turn(row: &Row<'_>, key: &Key) -> Result<StoredTurn, StoreError> {
         state: None,
         words: None,
         retried: false,
+        overdue: false,
         end: end.transpose()?,
     })
 }

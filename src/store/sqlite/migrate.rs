@@ -7,9 +7,10 @@ use super::{carry, open::APPLICATION_ID};
 use crate::store::StoreError;
 
 /// The newest schema.
-pub(super) const NEWEST: i64 = 2;
+pub(super) const NEWEST: i64 = 3;
 /// Never edited once released.
 const LANES: &str = include_str!("../migrations/0002_lanes.sql");
+const SWEEPS: &str = include_str!("../migrations/0003_sweeps.sql");
 
 /// Why it could not be brought up to date.
 pub(super) enum Error {
@@ -46,7 +47,10 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), Error> {
     if version == 1 {
         carry::set_aside(&transaction)?;
     }
-    transaction.execute_batch(LANES)?;
+    if version < 2 {
+        transaction.execute_batch(LANES)?;
+    }
+    transaction.execute_batch(SWEEPS)?;
     if version == 1 {
         carry::carry_over(&transaction)?;
     }

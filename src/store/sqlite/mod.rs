@@ -25,8 +25,9 @@ use rusqlite::{Connection, params};
 use super::seal::Keys;
 use super::{
     Answer, Backlog, ClaimRequest, Claimed, Command, DeadLetter, DeadLetterId, Delivery,
-    Operations, Recorded, RetryRequest, Save, Standing, Store, StoreError,
+    Operations, Recorded, RetryRequest, Save, Standing, Store, StoreError, Swept,
 };
+use crate::id::AccountName;
 use check::Check;
 use read::Reader;
 use watch::Watch;
@@ -178,6 +179,19 @@ impl Store for Sqlite {
 
     async fn save(&self, save: Save) -> Result<Standing, StoreError> {
         self.command(Command::Save(save)).await?.saved()
+    }
+
+    async fn swept_until(&self, account: &AccountName) -> Result<Option<Timestamp>, StoreError> {
+        let account = account.clone();
+        self.read(move |connection| read::swept_until(connection, &account))
+            .await
+    }
+
+    async fn swept(&self, swept: Swept) -> Result<(), StoreError> {
+        self.command(Command::Swept(swept))
+            .await?
+            .settled()
+            .map(drop)
     }
 
     async fn probe(&self) -> Result<(), StoreError> {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 
 use super::{open, rows};
 use crate::clock::time_until;
@@ -20,6 +20,19 @@ pub(super) const BACKLOG: &str = "SELECT account, sum(turns), min(since) FILTER 
         UNION ALL
         SELECT account, 0, NULL, 1 FROM dead_letters
     ) GROUP BY account ORDER BY account";
+
+/// How far an account's events were swept.
+pub(super) fn swept_until(
+    connection: &Connection,
+    account: &AccountName,
+) -> Result<Option<Timestamp>, StoreError> {
+    let sql = "SELECT swept_until_us FROM sweeps WHERE account = ?";
+    let mut statement = connection.prepare_cached(sql)?;
+    let until: Option<i64> = statement
+        .query_row([account.as_str()], |row| row.get(0))
+        .optional()?;
+    Ok(until.and_then(|until| Timestamp::from_microsecond(until).ok()))
+}
 
 /// A read-only connection, opened when it is first needed.
 #[derive(Clone)]

@@ -114,7 +114,7 @@ pub(super) fn turn(
 ) -> Result<Option<Result<StoredTurn, Unreadable>>, StoreError> {
     let mut statement = connection.prepare_cached(
         "SELECT account, conversation_id, received_at, deadline_at, began, messages, state, key_id,
-                words, retried, outcome, reason, finished_at
+                words, retried, outcome, reason, finished_at, overdue
          FROM turns WHERE id = ?",
     )?;
     let found = statement.query_row([id.0], |row| {
@@ -152,6 +152,7 @@ fn read_turn(row: &Row<'_>, keys: Option<&Keys>, id: TurnId) -> Result<StoredTur
         state: row.get(6)?,
         words,
         retried: row.get(9)?,
+        overdue: row.get(13)?,
         end,
     })
 }

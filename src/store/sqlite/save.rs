@@ -56,6 +56,17 @@ impl Saver<'_> {
                 .prepare_cached("DELETE FROM dead_letters WHERE id = ?")?
                 .execute([id.0])?;
         }
+        for swept in &changes.swept {
+            self.connection
+                .prepare_cached(
+                    "INSERT INTO sweeps (account, swept_until_us) VALUES (?1, ?2)
+                     ON CONFLICT DO UPDATE SET swept_until_us = ?2",
+                )?
+                .execute(params![
+                    swept.account.as_str(),
+                    swept.until.as_microsecond()
+                ])?;
+        }
         Ok(())
     }
 
@@ -116,7 +127,8 @@ pub(super) fn begin_turn(connection: &Connection, turn: &StoredTurn) -> Result<(
     connection
         .prepare_cached(
             "INSERT INTO turns (id, account, conversation_id, received_at, deadline_at, began,
-                 messages, outcome, reason, finished_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                 messages, overdue, outcome, reason, finished_at)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )?
         .execute(params![
             turn.id.0,
@@ -126,6 +138,7 @@ pub(super) fn begin_turn(connection: &Connection, turn: &StoredTurn) -> Result<(
             turn.deadline_at.as_millisecond(),
             i64::try_from(turn.began).unwrap_or(i64::MAX),
             rows::json(&turn.messages)?,
+            turn.overdue,
             outcome.map(crate::outcome::Outcome::as_str),
             outcome.and_then(crate::outcome::Outcome::reason),
             turn.end.as_ref().map(|end| end.at.as_millisecond()),

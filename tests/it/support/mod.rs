@@ -1,6 +1,7 @@
 //! What tests share: the relay with its simulators, and a store that tells
 //! what happens in it.
 
+mod door;
 mod observed;
 mod process;
 mod relay;
@@ -8,6 +9,7 @@ mod relay;
 use std::future::Future;
 use std::time::Duration;
 
+pub(crate) use door::Door;
 pub(crate) use observed::Observed;
 pub(crate) use process::RelayProcess;
 pub(crate) use relay::{IDENTIFIER, Setup, TestRelay};

@@ -4,10 +4,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
+use gladly_relay::id::AccountName;
 use gladly_relay::outcome::Outcome;
 use gladly_relay::store::{
     Backlog, ClaimRequest, Claimed, DeadLetter, DeadLetterId, Delivery, Operations, Progress,
-    Recorded, RetryRequest, Save, Sqlite, Standing, Store, StoreError,
+    Recorded, RetryRequest, Save, Sqlite, Standing, Store, StoreError, Swept,
 };
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -21,6 +22,7 @@ pub(crate) struct Observed {
     outcomes: watch::Sender<Vec<Outcome>>,
     put_off: watch::Sender<usize>,
     purges: watch::Sender<usize>,
+    sweeps: watch::Sender<usize>,
     /// Turns that were claimed and have neither ended nor been put off.
     running: watch::Sender<usize>,
     /// Save number `.0` of those so far (`.1`) fails.
@@ -34,12 +36,14 @@ pub(crate) struct Observed {
 impl Observed {
     pub(crate) fn new(inner: Sqlite) -> Self {
         let (outcomes, _) = watch::channel(Vec::new());
-        let [(put_off, _), (purges, _), (running, _)] = [(); 3].map(|()| watch::channel(0));
+        let [(put_off, _), (purges, _), (sweeps, _), (running, _)] =
+            [(); 4].map(|()| watch::channel(0));
         Self {
             inner,
             outcomes,
             put_off,
             purges,
+            sweeps,
             running,
             fail_at: Mutex::new(None),
             full: AtomicBool::new(false),
@@ -62,6 +66,11 @@ impl Observed {
     /// Waits until old rows were deleted so often.
     pub(crate) async fn purged(&self, count: usize) {
         reached(&self.purges, count).await;
+    }
+
+    /// Waits until so many spans were swept.
+    pub(crate) async fn swept_often(&self, count: usize) {
+        reached(&self.sweeps, count).await;
     }
 
     /// Waits until no turn runs.
@@ -144,6 +153,16 @@ impl Store for Observed {
         self.running
             .send_modify(|running| *running -= usize::from(!runs_on));
         Ok(standing)
+    }
+
+    async fn swept_until(&self, account: &AccountName) -> Result<Option<Timestamp>, StoreError> {
+        self.inner.swept_until(account).await
+    }
+
+    async fn swept(&self, swept: Swept) -> Result<(), StoreError> {
+        self.inner.swept(swept).await?;
+        self.sweeps.send_modify(|sweeps| *sweeps += 1);
+        Ok(())
     }
 
     async fn probe(&self) -> Result<(), StoreError> {

@@ -187,6 +187,7 @@ listen = "127.0.0.1:0"
 admin_listen = "127.0.0.1:0"
 store = "sqlite://{store}"
 shutdown_grace = "10s"
+sweep_interval = "0s"
 [policy]
 first_retry_wait = "20ms"
 {settle_time}
@@ -342,6 +343,11 @@ impl TestRelay {
     /// From now on no webhook reaches the relay but those posted by hand.
     pub(crate) fn lose_webhooks(&self) {
         let webhook = self.webhook.as_ref().expect("the relay was started");
+        self.lose_webhook(webhook);
+    }
+
+    /// As [`TestRelay::lose_webhooks`], of one that the test registered itself.
+    pub(crate) fn lose_webhook(&self, webhook: &str) {
         self.gladly.enable_webhook(webhook, false);
     }
 

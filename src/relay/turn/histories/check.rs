@@ -11,6 +11,7 @@ use crate::conversation::{FRESH, Status};
 use crate::id::TurnId;
 use crate::outcome::{Outcome, SkipReason};
 use crate::relay::turn::{PartKind, Turn};
+use crate::store::Source;
 
 /// The most questions of one turn of which nobody can tell whether Gleen took
 /// them.
@@ -52,6 +53,8 @@ pub(super) struct Check {
     /// and when that look began.
     looks: HashMap<usize, (u64, u64)>,
     turns: HashMap<TurnId, Asked>,
+    /// Messages that a sweep found when their deadline had passed.
+    overdue: HashSet<usize>,
     /// Conversations of which an event was lost, or that have a dead letter.
     lost: HashSet<usize>,
 }
@@ -82,6 +85,12 @@ impl Check {
             });
         }
         self.heard.push(event.clone());
+    }
+
+    pub(super) fn found(&mut self, event: &Event, source: Source) {
+        if let (Tells::Message(item, _), Source::Sweep { overdue: true }) = (&event.tells, source) {
+            self.overdue.insert(*item);
+        }
     }
 
     pub(super) fn told_so_far(&self) -> usize {
@@ -304,7 +313,18 @@ impl Check {
         }
         self.wrote_once(id, world);
         match outcome {
-            Outcome::Replied => self.replied(turn, world),
+            Outcome::Replied => {
+                let late = items
+                    .iter()
+                    .find(|item| self.overdue.contains(item) && !self.is_answered(**item, world));
+                let late = late.copied();
+                // Who came to the bot and was taken up was not too late then.
+                let arrived = self.turns.get(&id).is_some_and(|asked| asked.arrived);
+                self.hold(late.is_none() || arrived, || {
+                    format!("turn {id} answers i{late:?}, which was found too late")
+                });
+                self.replied(turn, world);
+            }
             Outcome::HandedOff(_) => self.handed_off(turn, world, case),
             Outcome::Skipped(reason) => {
                 for item in &items {
@@ -400,6 +420,23 @@ impl Check {
         });
     }
 
+    /// Whether a human has written since. If it was found too late, what became of a later
+    /// message counts as well.
+    fn is_answered(&self, item: usize, world: &World) -> bool {
+        let home = world.entries[item].home;
+        let by_human = world.entries[item + 1..]
+            .iter()
+            .any(|later| later.home == home && later.author == Author::Human);
+        let settled = |outcome: &Outcome| !matches!(outcome, Outcome::Skipped(_));
+        let dealt_with = self.told.iter().any(|(later, told)| {
+            let mut outcomes = told.outcomes.iter();
+            *later > item
+                && world.entries[*later].home == home
+                && outcomes.any(|(_, outcome, _)| settled(outcome))
+        });
+        by_human || dealt_with && self.overdue.contains(&item)
+    }
+
     /// A message may be left alone only if a human had it, or it was closed.
     fn may_skip(&mut self, id: TurnId, item: usize, reason: SkipReason, world: &World) {
         let test: fn(State) -> bool = match reason {
@@ -410,9 +447,7 @@ impl Check {
             SkipReason::AlreadyAnswered => |_| true,
             SkipReason::NotCustomer => |_| false,
         };
-        let agent_wrote = world.entries[item + 1..]
-            .iter()
-            .any(|later| later.home == world.entries[item].home && later.author == Author::Human);
+        let agent_wrote = self.is_answered(item, world);
         self.hold(reason != SkipReason::AlreadyAnswered || agent_wrote, || {
             format!("turn {id} left i{item} as answered, but nobody wrote")
         });

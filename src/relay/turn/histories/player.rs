@@ -20,7 +20,7 @@ use crate::relay::intake::believed;
 use crate::relay::turn::{Action, Context, Happened, Turn};
 use crate::store::{
     Answer, ClaimRequest, Command, Delivery, Learnt, Memory, Operations, Progress, Recorded,
-    RetryRequest, Runner, Save, Standing, StoreError, StoredTurn,
+    RetryRequest, Runner, Save, Source, Standing, StoreError, StoredTurn,
 };
 
 /// Actions of one run that are too many for whatever it is about.
@@ -48,6 +48,9 @@ pub(super) struct Run {
 #[derive(Debug)]
 pub(super) struct Killed;
 
+/// How late what a sweep finds late is, in milliseconds: after the deadline.
+const LATE_FIND: u64 = 70_000;
+
 pub(super) struct Player {
     pub(super) rng: Rng,
     pub(super) case: Case,
@@ -65,6 +68,8 @@ pub(super) struct Player {
     depth: u32,
     steps: u32,
     is_down: bool,
+    /// Every third event is found by a sweep, half of them late.
+    sweeps: bool,
     /// Of calls that wait.
     backlog: Duration,
     /// What happened, if somebody wants to read it.
@@ -96,6 +101,7 @@ impl Player {
             depth: 0,
             steps: 0,
             is_down: false,
+            sweeps: seed % 3 == 2,
             backlog: Duration::ZERO,
             log: verbose.then(String::new),
         }
@@ -271,14 +277,37 @@ impl Player {
             if times.is_empty() {
                 self.check.lose(&self.world.events[event], &self.world);
             }
+            let found_after =
+                u64::from(self.is_swept(event) && event.is_multiple_of(2)) * LATE_FIND;
             for at in times {
-                self.case.put(at, Thing::Deliver(event));
+                self.case.put(at + found_after, Thing::Deliver(event));
             }
         }
     }
 
+    const fn is_swept(&self, event: usize) -> bool {
+        self.sweeps && event.is_multiple_of(3)
+    }
+
+    /// How the relay hears of an event now, and how soon it must be dealt with.
+    fn heard(&self, event: usize) -> (Source, Duration) {
+        let deadline = self.case.policy.answer_deadline;
+        if !self.is_swept(event) {
+            return (Source::Webhook, deadline);
+        }
+        let age = Duration::from_millis(self.world.now - self.world.events[event].at);
+        let overdue = age >= deadline;
+        let left = if overdue {
+            deadline
+        } else {
+            deadline.saturating_sub(age)
+        };
+        (Source::Sweep { overdue }, left)
+    }
+
     fn deliver(&mut self, event: usize) {
         let raised = self.world.events[event].clone();
+        let (source, answer_deadline) = self.heard(event);
         let received = self.now();
         let raised_at = self.world.gladly_time(raised.at);
         let happened_at = believed(raised_at, received.at);
@@ -290,7 +319,8 @@ impl Player {
             happened_at: Some(happened_at),
             raised_at: Some(raised_at),
             received,
-            answer_deadline: self.case.policy.answer_deadline,
+            answer_deadline,
+            source,
             change: World::change(&raised),
         };
         let recorded = match self.store.run(Command::Record(delivery)) {
@@ -300,6 +330,7 @@ impl Player {
         self.tell(|_| format!("told: e{event} of {raised:?}: {recorded:?}"));
         if recorded == Recorded::Accepted {
             self.check.told(&raised, happened_at);
+            self.check.found(&raised, source);
         }
     }
 

@@ -8,8 +8,20 @@ use axum::response::{IntoResponse, Response};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::sim::gladly::Shared;
+use crate::sim::gladly::event::Event;
 use crate::sim::gladly::problem::Problem;
 use crate::sim::gladly::world::World;
+
+/// What events can be about, as far as the API's page tells.
+const ENTITIES: [&str; 7] = [
+    "AGENT_AVAILABILITY",
+    "AGENT_STATUS",
+    "CONTACT",
+    "CONVERSATION",
+    "CUSTOMER",
+    "PAYMENT_REQUEST",
+    "TASK",
+];
 
 struct Span {
     start: Timestamp,
@@ -22,7 +34,7 @@ pub(super) async fn list(
     State(shared): State<Arc<Shared>>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
-    let now = Timestamp::now();
+    let now = shared.world.read(World::now);
     let span = parse(&query.unwrap_or_default(), now)?;
     let lines = shared.world.read(|world| select(world, &span, now));
     Ok(([(header::CONTENT_TYPE, "application/x-jsonlines")], lines).into_response())
@@ -33,14 +45,23 @@ fn select(world: &World, span: &Span, now: Timestamp) -> String {
     let visible = now.saturating_sub(lag).unwrap_or(now).min(span.end);
     let mut lines = String::new();
     for event in &world.events {
-        let entity = event.kind.split('/').next().unwrap_or_default();
-        let wanted = span.entities.is_empty() || span.entities.iter().any(|e| e == entity);
+        let wanted = span.entities.is_empty() || span.entities.iter().any(|e| e == entity(event));
         if wanted && event.at >= span.start && event.at <= visible {
             lines.push_str(&event.payload.to_string());
             lines.push('\n');
         }
     }
     lines
+}
+
+/// What an event is about: `CONVERSATION_STATUS/UPDATED` and its like are about
+/// conversations.
+fn entity(event: &Event) -> &str {
+    let first = event.kind.split('/').next().unwrap_or_default();
+    if first.starts_with("CONVERSATION_") {
+        return "CONVERSATION";
+    }
+    first
 }
 
 fn parse(query: &str, now: Timestamp) -> Result<Span, Problem> {
@@ -52,7 +73,7 @@ fn parse(query: &str, now: Timestamp) -> Result<Span, Problem> {
         match name.as_ref() {
             "startAt" => start = Some(parse_time("startAt", &value)?),
             "endAt" => end = Some(parse_time("endAt", &value)?),
-            "entities" => entities.push(value.into_owned()),
+            "entities" => entities.push(checked_entity(value.into_owned())?),
             _ => {}
         }
     }
@@ -77,6 +98,14 @@ fn parse(query: &str, now: Timestamp) -> Result<Span, Problem> {
         end,
         entities,
     })
+}
+
+fn checked_entity(entity: String) -> Result<String, Problem> {
+    if ENTITIES.contains(&&*entity) {
+        return Ok(entity);
+    }
+    let detail = format!("entity {entity:?} is not known");
+    Err(Problem::bad("entities", "invalid", detail))
 }
 
 fn parse_time(attr: &str, value: &str) -> Result<Timestamp, Problem> {

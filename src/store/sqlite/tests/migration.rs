@@ -1,4 +1,4 @@
-//! From schema 1, with rows as the relay of then wrote them.
+//! From older schemas, with rows as the relay of then wrote them.
 
 use rusqlite::Connection;
 
@@ -6,10 +6,17 @@ use super::Folder;
 use crate::conversation::Status;
 use crate::id::ThreadId;
 use crate::outcome::Outcome;
-use crate::store::conformance::bench::{claim, ended, id, item, message, retry, save};
+use crate::store::conformance::bench::{account, claim, ended, id, item, message, retry, save};
 use crate::store::{DeadLetterId, Operations, Recorded, Sqlite, Store, StoreError};
 
 const JOURNAL: &str = include_str!("../../migrations/0001_journal.sql");
+const LANES: &str = include_str!("../../migrations/0002_lanes.sql");
+const LANES_ROWS: &str = r#"
+    INSERT INTO conversations (account, conversation_id, value, due_at, waiting_since, backlog, touched_at)
+    VALUES ('acme', 'c', '{"known":{"facts":{"revision":1,"holder":null,"doubted":null,"status":null,"holder_event_at":null,"status_event_at":null,"handed_off":false},"locale":null,"thread":null,"closing":null,"replies":0,"recent_replies":[],"own_items":[],"settled_items":[]},"lane":{"waiting":[{"item_id":"i1","written":{"heard":1,"happened_at":null},"received_at":1767225600000,"deadline_at":1767225660000}],"arrival":null,"turns":[]}}', 1, 1767225600000, 1, 1767225600000);
+    PRAGMA application_id = 0x474C524C;
+    PRAGMA user_version = 2;
+    PRAGMA journal_mode = WAL;"#;
 /// 2026-01-01, in milliseconds.
 const ROWS: &str = "
     INSERT INTO events VALUES ('acme', 'e1', 1767225600000), ('acme', 'e2', 1767225600000);
@@ -154,6 +161,27 @@ async fn what_was_handed_off_stays_so() {
 }
 
 #[tokio::test]
+async fn from_schema_2_everything_goes_on_where_it_was() {
+    let folder = Folder::new();
+    let connection = Connection::open(folder.path()).unwrap();
+    connection.execute_batch(LANES).unwrap();
+    connection.execute_batch(LANES_ROWS).unwrap();
+    drop(connection);
+    let store = folder.open().await;
+    assert_eq!(folder.number("PRAGMA user_version"), 3);
+    assert_eq!(store.swept_until(&account()).await.unwrap(), None);
+    let turn = store
+        .claim(claim(1, 10, 9))
+        .await
+        .unwrap()
+        .turns
+        .remove(0)
+        .0;
+    assert_eq!((turn.messages.len(), turn.overdue), (1, false));
+    assert!(!turn.messages[0].overdue);
+}
+
+#[tokio::test]
 async fn it_is_done_once_and_a_wipe_that_was_cut_short_again() {
     let folder = old();
     let beside = Sqlite::open_beside(&folder.path()).await;
@@ -162,7 +190,7 @@ async fn it_is_done_once_and_a_wipe_that_was_cut_short_again() {
         "not by an operator"
     );
     folder.open().await.close().await;
-    assert_eq!(folder.number("PRAGMA user_version"), 2);
+    assert_eq!(folder.number("PRAGMA user_version"), 3);
     let tables =
         "SELECT count(*) FROM sqlite_schema WHERE name LIKE 'old%' OR name IN ('unwiped', 'parts')";
     assert_eq!(folder.number(tables), 0);

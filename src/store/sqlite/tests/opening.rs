@@ -65,13 +65,13 @@ async fn a_foreign_file_is_left_alone() {
 async fn a_newer_file_is_left_alone() {
     let folder = Folder::new();
     folder.open().await.close().await;
-    folder.sql("PRAGMA user_version = 3");
+    folder.sql("PRAGMA user_version = 4");
     let newer = |refused| {
         matches!(
             refused,
             Err(StoreError::Newer {
-                found: 3,
-                known: 2,
+                found: 4,
+                known: 3,
                 ..
             })
         )
