@@ -152,8 +152,8 @@ impl Drop for Place<'_> {
 }
 
 impl Pace {
-    /// For an organization that allows `limit` calls a second. Nothing passes
-    /// until [`Pace::run`] runs.
+    /// For an organization that allows `limit` calls a second. Nobody who has to
+    /// wait passes until [`Pace::run`] runs.
     pub fn new(limit: u32) -> Arc<Self> {
         let state = State {
             window: Window::new(limit),
@@ -189,7 +189,10 @@ impl Pace {
             key,
             told,
         };
-        self.changed.notify_one();
+        // Whoever needs to wait for nothing is not told by another task.
+        if self.let_through(Instant::now()).is_some() {
+            self.changed.notify_one();
+        }
         match (&mut place.told).await {
             Ok(Told::Go(slots)) => Admission::Granted(self.permits(slots)),
             Ok(Told::TooLate) => Admission::TooLate,
@@ -325,10 +328,16 @@ mod tests {
         let member = pace.join();
         let stop = CancellationToken::new();
         let first = Ask::one(Precedence::Reply, soon());
+        let Admission::Granted(mut used) = pace.wait(member, first).await else {
+            panic!("nothing is too late");
+        };
+        used.take().unwrap().spend();
+        tokio::time::advance(Duration::from_millis(500)).await;
         let mut gone = Box::pin(pace.wait(member, first));
         let mut granted = Box::pin(pace.wait(member, Ask::one(Precedence::Settle, soon())));
         assert!(futures_util::poll!(&mut gone).is_pending());
         assert!(futures_util::poll!(&mut granted).is_pending());
+        tokio::time::advance(Duration::from_secs(1)).await;
         pace.let_through(Instant::now());
         drop(gone);
         pace.let_through(Instant::now());
