@@ -17,6 +17,8 @@ use tokio::time::timeout;
 use super::open;
 use crate::store::StoreError;
 
+/// The lowest priority there is (`nice(2)`).
+const LEAST_URGENT: i32 = 19;
 const INTERRUPTED_WITHIN: Duration = Duration::from_millis(50);
 
 /// The check of one start.
@@ -47,6 +49,7 @@ impl Check {
         std::thread::Builder::new()
             .name("store-check".to_owned())
             .spawn(move || {
+                step_back();
                 let found = look(&connection, &checked, &stop);
                 drop(connection);
                 sender.send_replace(found);
@@ -91,6 +94,14 @@ impl Drop for Check {
     fn drop(&mut self) {
         self.stopping.store(true, Ordering::Relaxed);
         self.interrupt.interrupt();
+    }
+}
+
+/// On Linux the calling thread alone: whatever else wants a core goes first.
+/// Where it is refused, the check is only more in the way.
+fn step_back() {
+    if let Err(error) = rustix::process::nice(LEAST_URGENT) {
+        tracing::debug!(%error, "the check of the store runs as urgently as the work");
     }
 }
 
