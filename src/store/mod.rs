@@ -38,7 +38,7 @@ pub use apply::apply;
 pub use lane::{Arrival, Lane, LaneTurn, Run};
 pub use memory::Memory;
 pub use picture::{Changes, Conversation, Key, Needs, Picture, TurnChange, Unreadable};
-pub use sqlite::Sqlite;
+pub use sqlite::{BackupKeys, Sqlite};
 pub use types::{
     Answer, Backlog, Change, ClaimRequest, Claimed, Command, DeadLetter, DeadLetterId, Delivery,
     Learnt, Message, Progress, Recorded, RetryRequest, Runner, Save, Source, Standing, StoreError,
