@@ -85,6 +85,10 @@ pub trait Operations: Send + Sync {
     /// What waits, for every account that has anything waiting or dead.
     async fn backlog(&self, now: Timestamp) -> Result<Vec<Backlog>, StoreError>;
 
+    /// How much room its disk has; none if it is not on this machine, or the system
+    /// doesn't say.
+    async fn free_bytes(&self) -> Option<u64>;
+
     /// The dead letters, oldest first.
     async fn dead_letters(&self) -> Result<Vec<DeadLetter>, StoreError>;
 

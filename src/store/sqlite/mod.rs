@@ -243,6 +243,10 @@ impl Operations for Sqlite {
             .await
     }
 
+    async fn free_bytes(&self) -> Option<u64> {
+        self.reader.free_bytes().await
+    }
+
     async fn dead_letters(&self) -> Result<Vec<DeadLetter>, StoreError> {
         self.read(read::dead_letters).await
     }

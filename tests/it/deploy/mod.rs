@@ -1,6 +1,7 @@
 //! What `deploy/` ships does what it says, tried with the real programs.
 
 mod containers;
+mod monitoring;
 mod proxies;
 mod proxy;
 mod unit;

@@ -198,6 +198,10 @@ impl Operations for Observed {
         self.inner.backlog(now).await
     }
 
+    async fn free_bytes(&self) -> Option<u64> {
+        self.inner.free_bytes().await
+    }
+
     async fn dead_letters(&self) -> Result<Vec<DeadLetter>, StoreError> {
         self.inner.dead_letters().await
     }
