@@ -1,11 +1,14 @@
 //! The systemd unit: whole, hardened, and the relay starts by it as shipped.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::time::Duration;
 
 use gladly_relay::config::Environment;
+use gladly_relay::sim::GladlyWorld;
 use gladly_relay::systemd::Notifier;
+use regex::Regex;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
@@ -57,6 +60,78 @@ fn the_unit_listens_where_the_socket_does_and_stops_before_it_is_killed() {
     assert_eq!(values(&unit, "TimeoutStopSec"), ["20s"]);
     assert_eq!(values(&unit, "Type"), ["notify"]);
     assert_eq!(values(&unit, "LimitCORE"), ["0"]);
+}
+
+/// systemd's sets of system calls: what stands under each name.
+async fn call_sets(analyze: &Path) -> BTreeMap<String, BTreeSet<String>> {
+    let said = succeed(analyze, &["--no-pager", "syscall-filter"]).await;
+    let (mut sets, mut name) = (BTreeMap::new(), String::new());
+    for line in said.lines() {
+        let word = line.trim();
+        if line.starts_with('@') {
+            name = word.to_owned();
+        } else if !word.is_empty() && !word.starts_with('#') {
+            let set: &mut BTreeSet<String> = sets.entry(name.clone()).or_default();
+            set.insert(word.to_owned());
+        }
+    }
+    sets
+}
+
+/// The calls of these sets, and of the sets in them.
+fn calls_of(sets: &BTreeMap<String, BTreeSet<String>>, names: &str) -> BTreeSet<String> {
+    let mut calls = BTreeSet::new();
+    for name in names.split(' ') {
+        for call in &sets[name] {
+            if call.starts_with('@') {
+                calls.append(&mut calls_of(sets, call));
+            } else {
+                calls.insert(call.clone());
+            }
+        }
+    }
+    calls
+}
+
+#[tokio::test]
+async fn the_unit_allows_every_system_call_that_the_relay_makes() {
+    let (Some(analyze), Some(strace)) = (program("systemd-analyze"), program("strace")) else {
+        return;
+    };
+    let filters = values(&read("gladly-relay.service"), "SystemCallFilter");
+    let sets = call_sets(&analyze).await;
+    let allowed = calls_of(&sets, &filters[0]);
+    let denied = calls_of(&sets, filters[1].strip_prefix('~').unwrap());
+
+    let mut relay = Setup::default().start_without_relay().await;
+    let folder = TempDir::new().unwrap();
+    let trace = folder.path().join("trace");
+    let process = RelayProcess::start_traced(&strace, &relay.config_file(), &trace).await;
+    relay.point_webhook_to(&process.url);
+    let conversation = relay.conversation();
+    relay.says(&conversation, "agent please");
+    let is_settled = |world: &GladlyWorld| {
+        let view = world.conversation(&conversation).unwrap();
+        view.inbox_id == "human-inbox"
+    };
+    soon(relay.gladly.wait_for(is_settled)).await;
+    assert_eq!(process.terminate().await, Some(0));
+
+    let trace = std::fs::read_to_string(trace).unwrap();
+    let call = Regex::new(r"(?m)^\d+ +(\w+)\(").unwrap();
+    let mut made = BTreeSet::new();
+    for found in call.captures_iter(&trace) {
+        made.insert(found[1].to_owned());
+    }
+    // SQLite does so for root alone, and the unit's user is not.
+    made.remove("fchown");
+    assert!(
+        made.contains("fdatasync") && made.contains("bind"),
+        "{made:?}"
+    );
+    let refused = |call: &&String| !allowed.contains(*call) || denied.contains(*call);
+    let refused: Vec<&String> = made.iter().filter(refused).collect();
+    assert_eq!(refused, Vec::<&String>::new());
 }
 
 /// What an operator writes in the sample file's place, for these simulators.
@@ -125,7 +200,7 @@ async fn the_unit_starts_the_relay_with_the_sample_file_and_its_credentials() {
     relay.point_webhook_to(&format!("http://{}", socket.local_addr().unwrap()));
     let conversation = relay.conversation();
     relay.says(&conversation, "hello");
-    let answered = |world: &gladly_relay::sim::GladlyWorld| {
+    let answered = |world: &GladlyWorld| {
         let view = world.conversation(&conversation).unwrap();
         !view.replies().is_empty()
     };

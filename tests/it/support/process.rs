@@ -76,6 +76,16 @@ impl RelayProcess {
         Self::spawn_with(shell, Started::Serving, environment).await
     }
 
+    /// As [`RelayProcess::start`], with every system call written into a file.
+    pub(crate) async fn start_traced(strace: &Path, config: &Path, trace: &Path) -> Self {
+        let mut traced = Command::new(strace);
+        // The tracer beside it, so that it is still this process's child.
+        traced.args(["-D", "-f", "-qq", "-o"]).arg(trace);
+        traced.arg(env!("CARGO_BIN_EXE_gladly-relay"));
+        traced.arg("serve").arg("--config").arg(config);
+        Self::spawn(traced, Started::Checked).await
+    }
+
     /// As [`RelayProcess::start_unchecked`], with these variables.
     pub(crate) async fn start_with(config: &Path, environment: &[(&str, &str)]) -> Self {
         Self::spawn_with(serve(config), Started::Serving, environment).await
