@@ -72,6 +72,7 @@ impl Metrics {
             &self.throttled,
             &self.notes_left_out,
             &self.notes_written_later,
+            &self.recovered_messages,
         ] {
             drop(counters.get_or_create(&label(account)));
         }

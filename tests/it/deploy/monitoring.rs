@@ -6,20 +6,14 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
+use gladly_relay::sim::WebhookSpec;
 use regex::Regex;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
 use super::{read, shipped};
-use crate::support::{TestRelay, free_port, program, soon, succeed};
-
-/// What other branches add: shown by no relay until they are merged.
-const TO_COME: [&str; 3] = [
-    "gladly_relay_recovered_messages_total",
-    "gladly_relay_sweeps_total",
-    "gladly_relay_webhook_enabled",
-];
+use crate::support::{Door, IDENTIFIER, Setup, TestRelay, free_port, program, soon, succeed};
 
 const TESTS: &str = include_str!("../../../fixtures/alerts_test.yml");
 
@@ -27,6 +21,22 @@ fn found<'a>(pattern: &str, text: &'a str) -> BTreeSet<&'a str> {
     let pattern = Regex::new(pattern).unwrap();
     let all = pattern.captures_iter(text);
     all.map(|found| found.get(1).unwrap().as_str()).collect()
+}
+
+/// A relay that has looked for missed events and at its webhook.
+async fn sweeping() -> (TestRelay, Door) {
+    let mut relay = Setup::default().start_without_relay().await;
+    let door = Door::build().await;
+    let off = "sweep_interval = \"0s\"";
+    assert!(relay.toml.contains(off));
+    let on = format!("sweep_interval = \"5m\"\npublic_url = \"{}\"", door.url);
+    relay.toml = relay.toml.replace(off, &on);
+    let spec = WebhookSpec::relay(&door.url, IDENTIFIER);
+    relay.gladly.register_webhook(spec);
+    relay.boot_without_webhook().await;
+    door.lead_to(&relay.running().url);
+    soon(relay.running().store.swept_often(1)).await;
+    (relay, door)
 }
 
 /// What every relay has to do with: an answer, a handoff, a skip, a webhook that can't
@@ -51,7 +61,7 @@ async fn story(relay: &TestRelay) {
 
 #[tokio::test]
 async fn every_metric_of_the_alerts_and_the_dashboard_is_one_that_the_relay_has() {
-    let relay = TestRelay::start().await;
+    let (relay, _door) = sweeping().await;
     story(&relay).await;
     let metrics = relay.metrics().await;
     let shown = found(r"(?m)^(gladly_relay_\w+)[ {]", &metrics);
@@ -60,8 +70,10 @@ async fn every_metric_of_the_alerts_and_the_dashboard_is_one_that_the_relay_has(
         let named = found(r"\b(gladly_relay_\w+)", &text);
         assert!(named.len() > 10, "{named:?}");
         for name in named {
-            let known = shown.contains(name) || TO_COME.contains(&name);
-            assert!(known, "{file} names {name}, which no relay shows");
+            assert!(
+                shown.contains(name),
+                "{file} names {name}, which no relay shows"
+            );
         }
     }
     relay.finish().await;
@@ -205,20 +217,15 @@ async fn every_query_of_the_dashboard_shows_something_of_a_real_relay() {
     let Some(program) = program("prometheus") else {
         return;
     };
-    let relay = TestRelay::start().await;
+    let (relay, _door) = sweeping().await;
     let prometheus = Prometheus::start(&program, &relay);
     // What has happened between two looks is what is counted.
     soon(prometheus.finds("gladly_relay_build_info")).await;
     story(&relay).await;
-    let metrics = relay.metrics().await;
     let queries = queries();
     assert!(queries.len() > 20);
     for query in queries {
         assert!(!query.contains('$'), "{query}");
-        let to_come = |name: &str| query.contains(name) && !metrics.contains(name);
-        if TO_COME.iter().any(|name| to_come(name)) {
-            continue;
-        }
         let found = tokio::time::timeout(Duration::from_secs(30), prometheus.finds(&query));
         assert!(found.await.is_ok(), "nothing is shown by {query}");
     }
