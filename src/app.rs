@@ -30,20 +30,31 @@ pub struct Listeners {
     pub public: TcpListener,
     /// For metrics.
     pub admin: TcpListener,
+    /// Whether somebody else holds the public socket too, so that whoever connects while
+    /// no relay runs waits for the next one.
+    pub kept: bool,
 }
 
 impl Listeners {
-    /// Binds what the configuration names.
+    /// Takes the public socket that was handed in, else binds what the configuration
+    /// names.
     ///
     /// # Errors
     /// Fails if an address is in use or not this machine's.
-    pub async fn bind(config: &Config) -> anyhow::Result<Self> {
-        let public = TcpListener::bind(config.listen).await.with_context(|| {
-            format!(
-                "cannot listen on {}; free it or set RELAY_LISTEN",
-                config.listen
-            )
-        })?;
+    pub async fn bind(
+        config: &Config,
+        public: Option<std::net::TcpListener>,
+    ) -> anyhow::Result<Self> {
+        let kept = public.is_some();
+        let public = match public {
+            Some(socket) => TcpListener::from_std(socket)?,
+            None => TcpListener::bind(config.listen).await.with_context(|| {
+                format!(
+                    "cannot listen on {}; free it or set RELAY_LISTEN",
+                    config.listen
+                )
+            })?,
+        };
         let admin = TcpListener::bind(config.admin_listen)
             .await
             .with_context(|| {
@@ -52,7 +63,11 @@ impl Listeners {
                     config.admin_listen
                 )
             })?;
-        Ok(Self { public, admin })
+        Ok(Self {
+            public,
+            admin,
+            kept,
+        })
     }
 }
 
@@ -83,10 +98,15 @@ pub async fn serve<S: Store + Operations + 'static>(
     let mut servers = JoinSet::new();
     let close = &stopping.claim_no_more;
     let most = config.max_connections.min(most_connections());
+    let limits = if listeners.kept {
+        Limits::of(most).of_kept_socket()
+    } else {
+        Limits::of(most)
+    };
     servers.spawn(http::serve(
         listeners.public,
         public_router(state.clone()),
-        Limits::of(most),
+        limits,
         close.clone(),
     ));
     servers.spawn(http::serve(

@@ -67,6 +67,7 @@ pub mod clock;
 pub mod conversation;
 pub mod id;
 pub mod outcome;
+pub mod systemd;
 pub mod telemetry;
 pub mod upstream;
 

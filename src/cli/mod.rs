@@ -4,8 +4,10 @@ mod bench;
 mod check;
 mod dead;
 mod demo;
+mod health;
 mod serve;
 mod simulate;
+mod store;
 mod webhooks;
 
 use std::path::PathBuf;
@@ -13,7 +15,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{Config, ConfigError, Environment};
+use crate::config::{Addresses, Config, ConfigError, Environment};
 
 /// Relays customer messages from Gladly to the Gleen bot and its answers back.
 #[derive(Debug, Parser)]
@@ -35,6 +37,11 @@ enum Command {
     /// Show and settle what the relay could not finish
     #[command(subcommand)]
     Dead(dead::DeadCommand),
+    /// Back the database up
+    #[command(subcommand)]
+    Store(store::StoreCommand),
+    /// Ask the relay of this machine whether it can take webhooks, as a container's health check
+    Health(health::HealthArguments),
     /// Try it: everything simulated on this machine, type as a customer
     Demo,
     /// Serve the simulated Gladly and Gleen alone
@@ -54,6 +61,10 @@ impl ConfigFile {
     fn load(&self) -> Result<Config, ConfigError> {
         Config::load(self.config.as_deref(), &Environment::of_process())
     }
+
+    fn addresses(&self) -> Result<Addresses, ConfigError> {
+        Addresses::load(self.config.as_deref(), &Environment::of_process())
+    }
 }
 
 impl Cli {
@@ -67,6 +78,8 @@ impl Cli {
             Command::Check(arguments) => check::check(arguments).await,
             Command::Webhooks(command) => webhooks::run(command).await,
             Command::Dead(command) => dead::run(command).await,
+            Command::Store(command) => store::run(command).await,
+            Command::Health(arguments) => health::health(arguments).await,
             Command::Bench(arguments) => bench::bench(arguments).await,
             Command::Demo => demo::demo().await,
             Command::Simulate(arguments) => simulate::simulate(arguments).await,

@@ -12,8 +12,9 @@ use crate::app::{self, Listeners};
 use crate::bench;
 use crate::check::{self, Extent, Report};
 use crate::clock::SystemClock;
-use crate::config::Config;
+use crate::config::{Config, Environment};
 use crate::store::Sqlite;
+use crate::systemd::{Notifier, inherited_socket};
 use crate::telemetry::start_logging;
 
 /// What to serve.
@@ -44,7 +45,11 @@ async fn serve(config: &Config, checks: bool) -> anyhow::Result<ExitCode> {
     forbid_core_dumps();
     let stop = stop_on_signal()?;
     let store = Arc::new(Sqlite::open(&config.store).await?);
-    let listeners = Listeners::bind(config).await?;
+    let listeners = Listeners::bind(config, inherited_socket()?).await?;
+    if let Some(notifier) = Notifier::of(&Environment::of_process())? {
+        let asked_at = listeners.public.local_addr()?;
+        tokio::spawn(notifier.accompany(store.clone(), asked_at, stop.clone()));
+    }
     if checks {
         let checking = check_beside(config.clone(), store.clone());
         tokio::spawn(stop.clone().run_until_cancelled_owned(checking));

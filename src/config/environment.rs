@@ -53,7 +53,9 @@ impl Environment {
             named_variables(value, &mut own);
         }
         for name in self.0.keys() {
-            let others = own.contains(&name.as_str()) || self.is_of_kubernetes(name);
+            let setting = name.strip_suffix("_FILE").unwrap_or(name);
+            let named = own.contains(&name.as_str()) || own.contains(&setting);
+            let others = named || self.is_of_kubernetes(name);
             if others || self.get(name).is_none() {
                 continue;
             }

@@ -4,6 +4,7 @@
 //! read; a test holds that no `Debug` output shows one.
 
 mod account;
+mod addresses;
 mod duration;
 mod environment;
 mod log_filter;
@@ -23,6 +24,7 @@ use toml::{Table, Value};
 
 pub use account::{AccountConfig, GladlyConfig, GleenConfig, WebhookCredentials, parse_url};
 use account::{VARIABLES, read_account};
+pub use addresses::Addresses;
 pub use duration::parse_duration;
 pub use environment::Environment;
 use log_filter::parse_log_filter;
@@ -225,6 +227,16 @@ fn read_document(
     }
 }
 
+fn read_listen(root: &Section<'_>) -> Option<SocketAddr> {
+    root.get(&LISTEN, |text| text.parse().ok())
+        .or_else(|| "0.0.0.0:8080".parse().ok())
+}
+
+fn read_store(root: &Section<'_>) -> PathBuf {
+    root.get(&STORE, parse_store)
+        .unwrap_or_else(|| PathBuf::from("data/relay.db"))
+}
+
 fn read_admin(
     root: &Section<'_>,
     mistakes: &Mistakes,
@@ -248,13 +260,9 @@ fn read_config(document: &Table, environment: &Environment, mistakes: &Mistakes)
     environment.refuse_unknown(&known, document, mistakes);
     let tables = account_tables(document, environment, mistakes);
     let root = Section::new(environment, mistakes, Some(document), "", true);
-    let listen = root
-        .get(&LISTEN, |text| text.parse().ok())
-        .or_else(|| "0.0.0.0:8080".parse().ok());
+    let listen = read_listen(&root);
     let (admin_listen, admin_token) = read_admin(&root, mistakes);
-    let store = root
-        .get(&STORE, parse_store)
-        .unwrap_or_else(|| PathBuf::from("data/relay.db"));
+    let store = read_store(&root);
     let max_connections = root
         .get(&MAX_CONNECTIONS, |text| {
             text.parse().ok().filter(|most| *most >= FEWEST_CONNECTIONS)

@@ -324,13 +324,13 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// `{ env = "NAME" }` or `{ file = "PATH" }`.
+    /// `{ env = "NAME" }`, which `NAME_FILE` may give too, or `{ file = "PATH" }`.
     fn indirect(&self, place: &str, table: &Table) -> Option<String> {
         let text = |key| table.get(key).and_then(Value::as_str);
         match (table.len(), text("env"), text("file")) {
             (1, Some(name), None) => {
-                let value = self.environment.get(name).map(str::to_owned);
-                if value.is_none() {
+                let value = self.variable(name);
+                if !self.environment.sets(name) {
                     self.mistakes.add(format!(
                         "{place}: the variable named here is not set; set it"
                     ));

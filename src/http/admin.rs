@@ -31,6 +31,9 @@ async fn metrics(Shared(state): Shared<Arc<State>>) -> Result<Response, Problem>
     for (account, ratio) in state.relay.limits_used() {
         state.metrics.limit_used(account, ratio);
     }
+    if let Some(free) = state.operations.free_bytes().await {
+        state.metrics.disk(free);
+    }
     let text = state.metrics.render().map_err(|error| {
         tracing::error!(%error, "the metrics could not be written");
         Problem::internal()

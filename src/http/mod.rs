@@ -23,6 +23,7 @@ use crate::clock::Clock;
 use crate::relay::Relay;
 use crate::store::{Operations, Store};
 use crate::telemetry::Metrics;
+pub use health::from_here;
 use password::Password;
 use problem::Problem;
 pub use server::{Limits, serve};
@@ -45,7 +46,7 @@ pub struct State {
     pub clock: Arc<dyn Clock>,
     /// Shown on the admin listener.
     pub metrics: Arc<Metrics>,
-    /// Set once the relay stops: it takes no more webhooks.
+    /// Set once the relay stops: it is not ready any more.
     pub stopping: AtomicBool,
 }
 

@@ -20,6 +20,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
+use axum::http::HeaderValue;
+use axum::http::header::CONNECTION;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -48,7 +50,14 @@ pub struct Limits {
     /// Without a request: longer than the 60 to 75 s for which proxies keep a
     /// connection, so that they close it and not the relay, under a request.
     pub idle: Duration,
+    /// From the stop, for the next requests on connections that are open.
+    pub drain: Duration,
 }
+
+/// Longer than a proxy of ours keeps an idle connection (`deploy/`), so that every
+/// connection ends by an answer that says so, or from the proxy's side. Well under the
+/// 15 s that Gladly waits.
+const DRAIN: Duration = Duration::from_secs(5);
 
 impl Limits {
     /// With so many connections.
@@ -57,6 +66,18 @@ impl Limits {
             connections,
             head: Duration::from_secs(10),
             idle: Duration::from_mins(2),
+            drain: Duration::ZERO,
+        }
+    }
+
+    /// Of a socket that stays open when the relay stops, where whoever connects
+    /// waits for the next one: nobody's request may meet a connection that is just
+    /// being closed.
+    #[must_use]
+    pub const fn of_kept_socket(self) -> Self {
+        Self {
+            drain: DRAIN,
+            ..self
         }
     }
 }
@@ -224,8 +245,15 @@ async fn converse(
     let service = service_fn(|request: Request<Incoming>| {
         phase.send_replace(Phase::Busy);
         let answering = router.clone().oneshot(request.map(Body::new));
+        let stop = &stop;
         async move {
-            let answered = answering.await;
+            let mut answered = answering.await;
+            if let Ok(answer) = &mut answered
+                && stop.is_cancelled()
+            {
+                let close = HeaderValue::from_static("close");
+                answer.headers_mut().insert(CONNECTION, close);
+            }
             phase.send_replace(Phase::Idle(Instant::now()));
             answered
         }
@@ -247,7 +275,7 @@ async fn converse(
             _ = connection.as_mut() => return,
             () = overdue(phase.subscribe(), &limits) => return,
             () = place.given_up.cancelled() => return,
-            () = stop.cancelled(), if !stopping => {
+            () = drained(&stop, limits.drain), if !stopping => {
                 if matches!(*phase.borrow(), Phase::Head(_)) {
                     return;
                 }
@@ -255,6 +283,14 @@ async fn converse(
                 connection.as_mut().graceful_shutdown();
             }
         }
+    }
+}
+
+/// Until the stop, and the time after it for those who have a connection.
+async fn drained(stop: &CancellationToken, drain: Duration) {
+    stop.cancelled().await;
+    if !drain.is_zero() {
+        tokio::time::sleep(drain).await;
     }
 }
 

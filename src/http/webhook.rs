@@ -68,9 +68,6 @@ async fn receive(
     Authenticated(account): Authenticated,
     body: Body,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
-    if state.is_stopping() {
-        return Err(Problem::unavailable("the relay is stopping"));
-    }
     let body = tokio::time::timeout(BODY_TIMEOUT, read(body))
         .await
         .map_err(|_| Problem::too_slow())??;

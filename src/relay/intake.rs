@@ -52,6 +52,8 @@ impl Relay {
         body: &[u8],
     ) -> Result<Receipt, ReceiveError> {
         let started = Instant::now();
+        let shared = &self.shared;
+        shared.metrics.heard(account, shared.clock.now().at);
         let count = |event, result| {
             self.shared
                 .metrics

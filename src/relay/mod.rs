@@ -130,7 +130,7 @@ impl Relay {
                 .entry(organization)
                 .or_insert_with(|| Pace::new(limit));
             let account = Account::new(config, pace.clone(), &shared)?;
-            shared.metrics.breaker(&account.name, false);
+            shared.metrics.begin(&account.name, shared.clock.now().at);
             wired.insert(config.name.clone(), Arc::new(account));
         }
         Ok(Self {

@@ -393,6 +393,10 @@ impl Operations for Memory {
         Ok(self.open()?.backlog(now))
     }
 
+    async fn free_bytes(&self) -> Option<u64> {
+        None
+    }
+
     async fn dead_letters(&self) -> Result<Vec<DeadLetter>, StoreError> {
         Ok(self.open()?.dead_letters.values().cloned().collect())
     }

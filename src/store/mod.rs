@@ -38,7 +38,7 @@ pub use apply::apply;
 pub use lane::{Arrival, Lane, LaneTurn, Run};
 pub use memory::Memory;
 pub use picture::{Changes, Conversation, Key, Needs, Picture, TurnChange, Unreadable};
-pub use sqlite::Sqlite;
+pub use sqlite::{BackupKeys, Sqlite};
 pub use types::{
     Answer, Backlog, Change, ClaimRequest, Claimed, Command, DeadLetter, DeadLetterId, Delivery,
     Learnt, Message, Progress, Recorded, RetryRequest, Runner, Save, Source, Standing, StoreError,
@@ -84,6 +84,10 @@ pub trait Store: Send + Sync {
 pub trait Operations: Send + Sync {
     /// What waits, for every account that has anything waiting or dead.
     async fn backlog(&self, now: Timestamp) -> Result<Vec<Backlog>, StoreError>;
+
+    /// How much room its disk has; none if it is not on this machine, or the system
+    /// doesn't say.
+    async fn free_bytes(&self) -> Option<u64>;
 
     /// The dead letters, oldest first.
     async fn dead_letters(&self) -> Result<Vec<DeadLetter>, StoreError>;

@@ -9,6 +9,8 @@
 //! - A new key is on disk before anything is sealed with it.
 //! - A seal names its turn: the words of one can't be opened as another's.
 
+mod copy;
+
 use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
@@ -21,6 +23,7 @@ use jiff::Timestamp;
 use zeroize::Zeroizing;
 
 use crate::id::{AccountName, TurnId};
+pub(super) use copy::{Slots, copy_keys, read_slots};
 
 /// Header and slots are of this size, so a slot never straddles a disk sector.
 const SLOT: usize = 64;

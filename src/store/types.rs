@@ -573,6 +573,14 @@ pub enum StoreError {
         /// The newest schema known here.
         known: i64,
     },
+    /// A copy can't be made there.
+    #[error("{path} cannot be made: {what}")]
+    NoCopy {
+        /// The copy.
+        path: PathBuf,
+        /// What happened.
+        what: String,
+    },
     /// The file or its folder can't be opened or made.
     #[error("{path} cannot be opened: {what}; see that the folder exists and is writable")]
     CannotOpen {

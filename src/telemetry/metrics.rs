@@ -2,6 +2,8 @@
 //!
 //! Labels are account names and words from fixed lists, never ids.
 
+mod watched;
+
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
@@ -17,6 +19,7 @@ use prometheus_client::registry::Registry;
 use crate::id::AccountName;
 use crate::outcome::Outcome;
 use crate::store::Backlog;
+use watched::Watched;
 
 /// What became of a webhook delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,6 +144,7 @@ pub struct Metrics {
     sweeps: Family<SweepLabels, Counter>,
     recovered_messages: Family<AccountLabel, Counter>,
     webhook_enabled: Family<AccountLabel, Gauge>,
+    watched: Watched,
 }
 
 impl Default for Metrics {
@@ -165,6 +169,7 @@ impl Default for Metrics {
             sweeps: Family::default(),
             recovered_messages: Family::default(),
             webhook_enabled: Family::default(),
+            watched: Watched::default(),
         };
         metrics.registered()
     }
@@ -265,6 +270,7 @@ impl Metrics {
             "Notes left out at the handoff and written when there was room",
             self.notes_written_later.clone(),
         );
+        self.watched.register(registry);
         self
     }
 
@@ -325,6 +331,7 @@ impl Metrics {
         self.turn_duration
             .get_or_create(&label(account))
             .observe(took.as_secs_f64());
+        self.skip(account, outcome);
         if let Outcome::HandedOff(reason) = outcome {
             let labels = HandoffLabels {
                 account: account.to_string(),

@@ -51,7 +51,7 @@ impl Stage {
         let gladly = Gladly::start(options).await?;
         let config = config(&gladly, &gleen, &folder.0)?;
         let store = Arc::new(Sqlite::open(&config.store).await?);
-        let listeners = Listeners::bind(&config).await?;
+        let listeners = Listeners::bind(&config, None).await?;
         let relay_address = listeners.public.local_addr()?;
         let admin_address = listeners.admin.local_addr()?;
         let stop = CancellationToken::new();

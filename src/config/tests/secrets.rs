@@ -68,6 +68,37 @@ fn a_secret_in_the_file_may_point_to_a_variable_or_another_file() {
 }
 
 #[test]
+fn a_variable_that_the_file_names_may_itself_name_a_file() {
+    let folder = TempDir::new().unwrap();
+    let token = write(&folder, "token", "from-a-file\n");
+    let text = account("acme", "").replace("\"token\"", "{ env = \"GLADLY_TOKEN_OF_ACME\" }");
+    let config = load_text(
+        &text,
+        &[("GLADLY_TOKEN_OF_ACME_FILE", token.to_str().unwrap())],
+    )
+    .unwrap();
+    assert_eq!(
+        config.accounts[0].gladly.api_token.expose_secret(),
+        "from-a-file"
+    );
+    let error = load_text(&text, &[]).unwrap_err();
+    assert_mistake(&error.mistakes, "account.gladly.api_token: the variable");
+}
+
+#[test]
+fn commands_beside_a_relay_read_its_addresses_and_nothing_else() {
+    let folder = TempDir::new().unwrap();
+    let text = "listen = \"127.0.0.1:7002\"\nstore = \"sqlite:///here\"\nother = 1\n[[account]]\n";
+    let path = write(&folder, "relay.toml", text);
+    let file = Addresses::load(Some(&path), &Environment::default()).unwrap();
+    assert_eq!(file.listen.port(), 7002);
+    assert_eq!(file.store, PathBuf::from("/here"));
+    let wrong = Environment::from([("RELAY_STORE", "relay.db")]);
+    let error = Addresses::load(Some(&path), &wrong).unwrap_err();
+    assert_mistake(&error.mistakes, "RELAY_STORE: ");
+}
+
+#[test]
 fn a_pointer_of_another_shape_is_a_mistake() {
     for pointer in [
         "{ variable = \"X\" }",

@@ -23,6 +23,16 @@ struct Server {
 
 impl Server {
     async fn start(connections: usize, head: Duration, idle: Duration) -> Self {
+        let limits = Limits {
+            connections,
+            head,
+            idle,
+            drain: Duration::ZERO,
+        };
+        Self::start_with(limits).await
+    }
+
+    async fn start_with(limits: Limits) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
@@ -37,11 +47,6 @@ impl Server {
             .route("/", get(async || "here"))
             .route("/", post(async |body: String| body))
             .route("/slow", get(slow));
-        let limits = Limits {
-            connections,
-            head,
-            idle,
-        };
         let served = tokio::spawn(serve(listener, router, limits, stop.clone()));
         Self {
             address,
@@ -159,5 +164,54 @@ async fn a_stop_waits_for_answers_and_for_nobody_else() {
     assert_eq!(closed(&mut idle).await, "");
     server.go_on.notify_one();
     assert!(closed(&mut asking).await.ends_with("at last"));
+    server.served.await.unwrap();
+}
+
+#[tokio::test]
+async fn at_the_stop_of_a_kept_socket_connections_end_by_an_answer_that_says_so() {
+    let limits = Limits {
+        head: NEVER,
+        idle: NEVER,
+        ..Limits::of(8)
+    };
+    let drain = NEVER;
+    let server = Server::start_with(Limits { drain, ..limits }).await;
+    let mut idle = server.connect().await;
+    idle.write_all(GET).await.unwrap();
+    assert!(
+        !answer(&mut idle, "here")
+            .await
+            .contains("connection: close")
+    );
+    let mut new = server.ask_slowly().await;
+    server.stop.cancel();
+    // What was on its way when it stopped.
+    idle.write_all(GET).await.unwrap();
+    let last = closed(&mut idle).await;
+    assert!(
+        last.contains("connection: close") && last.ends_with("here"),
+        "{last}"
+    );
+    server.go_on.notify_one();
+    assert!(closed(&mut new).await.contains("connection: close"));
+    server.served.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_kept_sockets_stop_does_not_wait_for_ever() {
+    let limits = Limits {
+        head: NEVER,
+        idle: NEVER,
+        drain: SOON,
+        ..Limits::of(8)
+    };
+    let server = Server::start_with(limits).await;
+    let mut half_open = server.connect().await;
+    let mut idle = server.connect().await;
+    idle.write_all(GET).await.unwrap();
+    answer(&mut idle, "here").await;
+    server.stop.cancel();
+    assert_eq!(closed(&mut half_open).await, "");
+    assert_eq!(closed(&mut idle).await, "");
     server.served.await.unwrap();
 }

@@ -1,6 +1,7 @@
 //! The store in one `SQLite` file: one writer thread, group commit, every
 //! commit synced. One process at a time runs turns on it.
 
+mod backup;
 mod carry;
 mod check;
 mod load;
@@ -28,6 +29,7 @@ use super::{
     Operations, Recorded, RetryRequest, Save, Standing, Store, StoreError, Swept,
 };
 use crate::id::AccountName;
+pub use backup::BackupKeys;
 use check::Check;
 use read::Reader;
 use watch::Watch;
@@ -74,6 +76,22 @@ impl Sqlite {
         .await
     }
 
+    /// Copies the file at `path` as it is at one moment, whether a relay runs on
+    /// it or not, with what opens the words in it or without. Tells which files
+    /// were made.
+    ///
+    /// # Errors
+    /// As [`Sqlite::open_beside`], or the copy can't be made; an existing file is
+    /// never replaced.
+    pub async fn backup(
+        path: &Path,
+        target: &Path,
+        keys: BackupKeys,
+    ) -> Result<Vec<PathBuf>, StoreError> {
+        let (path, target) = (path.to_owned(), target.to_owned());
+        blocking(move || backup::backup(&path, &target, keys)).await
+    }
+
     async fn command(&self, command: Command) -> Result<Answer, StoreError> {
         match self.writer.run(Task::Command(Box::new(command))).await? {
             Done::Answer(answer) => Ok(answer),
@@ -82,11 +100,11 @@ impl Sqlite {
     }
 }
 
-async fn blocking(
-    open: impl FnOnce() -> Result<Sqlite, StoreError> + Send + 'static,
-) -> Result<Sqlite, StoreError> {
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
     let stopped = |_| StoreError::Unavailable("opening has failed".to_owned());
-    tokio::task::spawn_blocking(open).await.map_err(stopped)?
+    tokio::task::spawn_blocking(work).await.map_err(stopped)?
 }
 
 fn open_alone(path: &Path) -> Result<Sqlite, StoreError> {
@@ -223,6 +241,10 @@ impl Operations for Sqlite {
     async fn backlog(&self, now: Timestamp) -> Result<Vec<Backlog>, StoreError> {
         self.read(move |connection| read::backlog(connection, now))
             .await
+    }
+
+    async fn free_bytes(&self) -> Option<u64> {
+        self.reader.free_bytes().await
     }
 
     async fn dead_letters(&self) -> Result<Vec<DeadLetter>, StoreError> {

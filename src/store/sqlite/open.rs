@@ -6,7 +6,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::Read;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -54,6 +54,7 @@ pub(super) fn lock(path: &Path) -> Result<File, StoreError> {
 pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
     check_header(path)?;
     create_private(path)?;
+    keep_private(path)?;
     let unusable = |error: rusqlite::Error| unusable(path, &error);
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(unusable)?;
     migrate::migrate(&mut connection).map_err(|error| match error {
@@ -121,6 +122,24 @@ fn create_private(path: &Path) -> Result<(), StoreError> {
     created
         .map(drop)
         .map_err(|error| cannot_open(path, error.to_string()))
+}
+
+/// Takes other users' rights to the files away: a restored copy may have some.
+fn keep_private(path: &Path) -> Result<(), StoreError> {
+    let path = real_path(path);
+    for file in ["", "-wal", "-shm", "-keys"].map(|suffix| beside(&path, suffix)) {
+        let Ok(found) = file.metadata() else { continue };
+        let mut permissions = found.permissions();
+        let of_others = permissions.mode() & 0o077;
+        if of_others == 0 {
+            continue;
+        }
+        permissions.set_mode(0o600);
+        std::fs::set_permissions(&file, permissions)
+            .map_err(|error| cannot_open(&file, error.to_string()))?;
+        tracing::warn!(file = %file.display(), "others could read this file; now only the relay's user can");
+    }
+    Ok(())
 }
 
 fn check_header(path: &Path) -> Result<(), StoreError> {

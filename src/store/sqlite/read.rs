@@ -68,6 +68,14 @@ impl Reader {
         blocking.await.map_err(stopped)?
     }
 
+    /// How much room the disk has, for whoever is not root.
+    pub(super) async fn free_bytes(&self) -> Option<u64> {
+        let path = self.path.clone();
+        let found = tokio::task::spawn_blocking(move || rustix::fs::statvfs(path));
+        let disk = found.await.ok()?.ok()?;
+        Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+    }
+
     /// Lets go of the file.
     pub(super) fn close(&self) {
         drop(self.connection().take());

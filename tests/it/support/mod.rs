@@ -4,6 +4,7 @@
 mod door;
 mod observed;
 mod process;
+mod program;
 mod relay;
 
 use std::future::Future;
@@ -12,6 +13,7 @@ use std::time::Duration;
 pub(crate) use door::Door;
 pub(crate) use observed::Observed;
 pub(crate) use process::RelayProcess;
+pub(crate) use program::{free_port, program, succeed};
 pub(crate) use relay::{IDENTIFIER, Setup, TestRelay};
 
 /// Says that a test needs a program that is not here, and fails where the

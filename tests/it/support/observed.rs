@@ -31,6 +31,8 @@ pub(crate) struct Observed {
     full: AtomicBool,
     /// Saves that must outlast a power cut.
     lasting: AtomicUsize,
+    /// Whether a probe gets no answer: a disk that hangs.
+    hangs: AtomicBool,
 }
 
 impl Observed {
@@ -48,6 +50,7 @@ impl Observed {
             fail_at: Mutex::new(None),
             full: AtomicBool::new(false),
             lasting: AtomicUsize::new(0),
+            hangs: AtomicBool::new(false),
         }
     }
 
@@ -93,6 +96,11 @@ impl Observed {
     /// How many saves so far must outlast a power cut.
     pub(crate) fn lasting_saves(&self) -> usize {
         self.lasting.load(Ordering::SeqCst)
+    }
+
+    /// Lets probes wait for ever, or be answered again.
+    pub(crate) fn set_hanging(&self, hangs: bool) {
+        self.hangs.store(hangs, Ordering::SeqCst);
     }
 
     fn room(&self) -> Result<(), StoreError> {
@@ -166,6 +174,9 @@ impl Store for Observed {
     }
 
     async fn probe(&self) -> Result<(), StoreError> {
+        if self.hangs.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
         self.room()?;
         self.inner.probe().await
     }
@@ -185,6 +196,10 @@ impl Store for Observed {
 impl Operations for Observed {
     async fn backlog(&self, now: Timestamp) -> Result<Vec<Backlog>, StoreError> {
         self.inner.backlog(now).await
+    }
+
+    async fn free_bytes(&self) -> Option<u64> {
+        self.inner.free_bytes().await
     }
 
     async fn dead_letters(&self) -> Result<Vec<DeadLetter>, StoreError> {

@@ -1,5 +1,7 @@
 //! The real binary as a process of its own, to be killed without warning.
 
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -57,9 +59,50 @@ impl RelayProcess {
         Self::spawn(shell, Started::Checked).await
     }
 
-    async fn spawn(mut command: Command, until: Started) -> Self {
+    /// As [`RelayProcess::start_unchecked`], with the public socket handed in and held
+    /// by somebody else too, as systemd does it.
+    pub(crate) async fn start_on(
+        config: &Path,
+        socket: &TcpListener,
+        environment: &[(&str, &str)],
+    ) -> Self {
+        let mut shell = Command::new("sh");
+        shell.args([
+            "-c",
+            "exec 3<&0 </dev/null; LISTEN_FDS=1 LISTEN_PID=$$ exec \"$0\" serve --config \"$1\"",
+        ]);
+        shell.arg(env!("CARGO_BIN_EXE_gladly-relay")).arg(config);
+        shell.stdin(OwnedFd::from(socket.try_clone().unwrap()));
+        Self::spawn_with(shell, Started::Serving, environment).await
+    }
+
+    /// As [`RelayProcess::start`], with every system call written into a file.
+    pub(crate) async fn start_traced(strace: &Path, config: &Path, trace: &Path) -> Self {
+        let mut traced = Command::new(strace);
+        // The tracer beside it, so that it is still this process's child.
+        traced.args(["-D", "-f", "-qq", "-o"]).arg(trace);
+        traced.arg(env!("CARGO_BIN_EXE_gladly-relay"));
+        traced.arg("serve").arg("--config").arg(config);
+        Self::spawn(traced, Started::Checked).await
+    }
+
+    /// As [`RelayProcess::start_unchecked`], with these variables.
+    pub(crate) async fn start_with(config: &Path, environment: &[(&str, &str)]) -> Self {
+        Self::spawn_with(serve(config), Started::Serving, environment).await
+    }
+
+    async fn spawn(command: Command, until: Started) -> Self {
+        Self::spawn_with(command, until, &[]).await
+    }
+
+    async fn spawn_with(
+        mut command: Command,
+        until: Started,
+        environment: &[(&str, &str)],
+    ) -> Self {
         let mut child = command
             .env_clear()
+            .envs(environment.iter().copied())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()

@@ -293,6 +293,7 @@ impl TestRelay {
         let listeners = Listeners {
             public: TcpListener::bind(config.listen).await.unwrap(),
             admin: TcpListener::bind(config.admin_listen).await.unwrap(),
+            kept: false,
         };
         let url = format!("http://{}", listeners.public.local_addr().unwrap());
         let admin_url = format!("http://{}", listeners.admin.local_addr().unwrap());
