@@ -84,8 +84,8 @@ fn the_image_is_built_of_what_docker_may_read_and_by_the_pinned_toolchain() {
     }
     assert_eq!(allowed, sources);
     assert!(ignore.contains("\n*\n"), "nothing else");
-    let toolchain = std::fs::read_to_string(format!("{root}/rust-toolchain.toml")).unwrap();
-    let version = toolchain.split('"').nth(1).unwrap();
+    let toolchain = std::fs::read_to_string(format!("{root}/.ci/toolchain")).unwrap();
+    let version = toolchain.trim();
     assert!(file.contains(&format!("\nFROM rust:{version}-")));
     assert!(version.starts_with(env!("CARGO_PKG_RUST_VERSION")));
 }
