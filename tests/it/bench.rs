@@ -220,16 +220,16 @@ async fn chaos_tells_what_became_of_every_message_also_by_its_older_name() {
 #[test]
 fn the_readme_names_every_figure() {
     let readme = include_str!("../../README.md");
-    for load in OVERLOAD {
+    for load in OVERLOAD.iter().chain(&LIMIT) {
         assert!(readme.contains(&format!("`{load}_…`")), "{load}");
     }
-    for figure in OF_OVERLOAD {
+    for figure in OF_OVERLOAD.iter().chain(&OF_LIMIT) {
         assert!(readme.contains(&format!("`…_{figure}`")), "{figure}");
     }
     for key in ACK
         .iter()
         .chain(&RELAY)
-        .chain(&LIMIT)
+        .chain(&FAIR)
         .chain(&GROWTH)
         .chain(&CHAOS)
     {
