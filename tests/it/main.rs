@@ -23,6 +23,7 @@ mod damage;
 mod decisions;
 mod demo;
 mod deploy;
+mod fuzz;
 mod handoff;
 mod health;
 mod language;
