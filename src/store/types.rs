@@ -525,7 +525,7 @@ pub enum StoreError {
     Unavailable(String),
     /// The file is not where it was, or not what it was.
     #[error(
-        "{path} was deleted, replaced or cut short while the relay runs ({what}); nothing more is accepted; stop the relay, put the file back or make room for a new one, and start it again"
+        "{path} was deleted, replaced, cut short or written over while the relay runs ({what}); nothing more is accepted; stop the relay, put the file back or make room for a new one, and start it again"
     )]
     Gone {
         /// The file.

@@ -113,7 +113,10 @@ async fn lose_and_put_back(suffix: &str, loss: Loss) {
     let told = log.lines().find(|line| line.contains("the store is gone"));
     let told = told.unwrap_or_else(|| panic!("{case}: nothing in the log"));
     assert!(told.contains("ERROR"), "{case}: {told}");
-    assert!(told.contains("deleted, replaced or cut short"), "{told}");
+    assert!(
+        told.contains("deleted, replaced, cut short or written over"),
+        "{told}"
+    );
 }
 
 #[tokio::test]

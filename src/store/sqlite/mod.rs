@@ -159,8 +159,8 @@ fn tables(
     keys: Option<Keys>,
     lock: Option<File>,
 ) -> Result<Tables, StoreError> {
-    let mut watch = Watch::new(real_path, keys.is_some());
-    watch.look(&connection)?;
+    let mut watch = Watch::new(real_path, probe_page(&connection)?, lock.is_some());
+    watch.look(keys.as_ref())?;
     Ok(Tables {
         forgotten_until: purge::load_forgotten(&connection)?,
         next_turn_id: next_turn_id(&connection)?,
@@ -171,6 +171,12 @@ fn tables(
         watch,
         lock,
     })
+}
+
+/// The number of the page that every probe changes.
+fn probe_page(connection: &Connection) -> Result<u32, StoreError> {
+    let page = "SELECT rootpage FROM sqlite_schema WHERE name = 'probe'";
+    Ok(connection.query_row(page, [], |row| row.get(0))?)
 }
 
 /// One that no turn ever had, also of those that are purged.

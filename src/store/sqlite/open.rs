@@ -194,7 +194,7 @@ pub(super) fn is_whole(database: &File) -> bool {
 }
 
 /// In bytes; 1 stands for 65,536, which does not fit.
-fn page_size(header: &[u8]) -> u64 {
+pub(super) fn page_size(header: &[u8]) -> u64 {
     match header.get(16..18) {
         Some(&[0, 1]) => 65_536,
         Some(&[high, low]) if [high, low] != [0, 0] => u16::from_be_bytes([high, low]).into(),
