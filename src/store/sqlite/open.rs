@@ -38,6 +38,7 @@ pub(super) fn lock(path: &Path) -> Result<File, StoreError> {
         .create(true)
         .truncate(false)
         .write(true)
+        .mode(0o600)
         .open(beside(&real_path(path), "-lock"))
         .map_err(cannot_open)?;
     match file.try_lock() {

@@ -29,6 +29,7 @@ pub(super) struct Watch {
     log_index: Watched,
     index: Option<Index>,
     keys: Option<Watched>,
+    lock: Option<Watched>,
     /// It was told already.
     told: bool,
 }
@@ -52,17 +53,20 @@ struct Seen {
 impl Watch {
     /// Watches the files as they are found at the first look. Whoever opens the
     /// database while the log's index is missing makes another one, and the two
-    /// would write over each other. The keys are the relay's alone. The page with
+    /// would write over each other. The keys and the lock are the relay's alone:
+    /// once the lock is gone, another process may take the database. The page with
     /// the number `stamp` changes with each of the relay's checkpoints.
     pub(super) fn new(database: &Path, stamp: u32, is_alone: bool) -> Self {
         let path = |suffix| open::beside(database, suffix);
+        let own = |suffix| is_alone.then(|| Watched::new(path(suffix)));
         Self {
             database: Database::new(database.to_owned(), stamp),
             log: Watched::new(path("-wal")),
             frames: File::open(path("-wal")).ok(),
             log_index: Watched::new(path("-shm")),
             index: Index::open(&path("-shm")).ok(),
-            keys: is_alone.then(|| Watched::new(path("-keys"))),
+            keys: own("-keys"),
+            lock: own("-lock"),
             told: false,
         }
     }
@@ -97,7 +101,9 @@ impl Watch {
         if let Some(watched) = &mut self.keys {
             watched.look(|_| keys.is_none_or(Keys::are_in_the_file))?;
         }
-        Ok(())
+        self.lock
+            .as_mut()
+            .map_or(Ok(()), |lock| lock.look(|_| true))
     }
 
     /// The log, if another database was copied over the one it belongs to: at the

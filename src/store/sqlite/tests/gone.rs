@@ -34,7 +34,7 @@ async fn assert_gone(store: &Sqlite) {
 
 #[tokio::test]
 async fn a_deleted_file_is_noticed() {
-    for suffix in ["", "-wal", "-shm", "-keys"] {
+    for suffix in ["", "-wal", "-shm", "-keys", "-lock"] {
         let (folder, store) = opened().await;
         fs::remove_file(folder.file(suffix)).unwrap();
         assert_gone(&store).await;
@@ -44,7 +44,7 @@ async fn a_deleted_file_is_noticed() {
 
 #[tokio::test]
 async fn a_replaced_file_is_noticed_and_not_touched() {
-    for suffix in ["", "-wal", "-shm", "-keys"] {
+    for suffix in ["", "-wal", "-shm", "-keys", "-lock"] {
         let (folder, store) = opened().await;
         let copy = fs::read(folder.file(suffix)).unwrap();
         fs::remove_file(folder.file(suffix)).unwrap();
@@ -53,6 +53,18 @@ async fn a_replaced_file_is_noticed_and_not_touched() {
         store.close().await;
         assert_eq!(fs::read(folder.file(suffix)).unwrap(), copy);
     }
+}
+
+#[tokio::test]
+async fn whoever_lost_its_lock_leaves_the_file_to_the_next() {
+    let (folder, store) = opened().await;
+    fs::remove_file(folder.file("-lock")).unwrap();
+    let next = folder.open().await;
+    assert_gone(&store).await;
+    record(&next, 10..11).await;
+    assert_gone(&store).await;
+    store.close().await;
+    record(&next, 11..12).await;
 }
 
 #[tokio::test]

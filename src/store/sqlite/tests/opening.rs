@@ -29,7 +29,7 @@ async fn nobody_else_may_read_the_files() {
     let folder = Folder::new();
     let store = folder.open().await;
     store.record(message("e1", "c", "i1", 0)).await.unwrap();
-    for suffix in ["", "-wal", "-shm", "-keys"] {
+    for suffix in ["", "-wal", "-shm", "-keys", "-lock"] {
         let mode = folder.file(suffix).metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "store.db{suffix}");
     }
