@@ -338,9 +338,13 @@ fn default_name(url: &Url) -> AccountName {
     })
 }
 
-/// An https address, or http to this machine. No user, password or query.
+/// An https address, or http to this machine. No user, password or query. The dot
+/// that a complete host name may end in is left out: it makes no other organization.
 pub fn parse_url(text: &str) -> Option<Url> {
-    let url = Url::parse(text).ok()?;
+    let mut url = Url::parse(text).ok()?;
+    if let Some(host) = url.host_str()?.strip_suffix('.').map(str::to_owned) {
+        url.set_host(Some(&host)).ok()?;
+    }
     let host = url.host_str()?;
     let loopback = host == "localhost"
         || host

@@ -316,7 +316,8 @@ async fn two_accounts_of_one_organization_do_not_take_each_others_webhook() {
     let other = account
         .replace("name = \"acme\"", "name = \"bmce\"")
         .replace(IDENTIFIER, "of-bmce")
-        .replace("the-next-identifier", "the-next-of-bmce");
+        .replace("the-next-identifier", "the-next-of-bmce")
+        .replace("\"ai-inbox\"", "\"another-inbox\"");
     relay.toml = format!("{}\n[[account]]{other}", relay.toml);
     let said = failed_sync(&relay).await;
     assert!(

@@ -91,6 +91,21 @@ fn a_name_or_an_identifier_used_twice_is_a_mistake() {
 }
 
 #[test]
+fn two_accounts_that_answer_one_inbox_are_a_mistake() {
+    let acme = account("acme", "");
+    let other = account("bmce", "").replace("bmce.gladly.com", "ACME.gladly.com.:443");
+    let error = load_text(&(acme.clone() + &other), &[]).unwrap_err();
+    assert_eq!(error.mistakes.len(), 1, "{error}");
+    assert_mistake(
+        &error.mistakes,
+        "account[2].gladly.ai_inbox_id: acme answers this inbox of the same organization already",
+    );
+    let elsewhere = other.replace("ai_inbox_id = \"ai\"", "ai_inbox_id = \"ai-2\"");
+    load_text(&(acme.clone() + &elsewhere), &[]).unwrap();
+    load_text(&(acme + &account("bmce", "")), &[]).unwrap();
+}
+
+#[test]
 fn what_the_second_account_lacks_is_named_by_its_number() {
     let text = account("acme", "") + "[[account]]\nidentifier = \"two\"";
     let error = load_text(&text, &[]).unwrap_err();
