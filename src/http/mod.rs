@@ -5,6 +5,7 @@ mod health;
 mod password;
 mod problem;
 mod server;
+mod unread;
 mod webhook;
 
 use std::sync::Arc;
@@ -80,6 +81,7 @@ fn finish(router: Router<Arc<State>>) -> Router<Arc<State>> {
         .fallback(async || Problem::not_found())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn(unread::read_unread))
         .layer(middleware::from_fn(trace))
 }
 
