@@ -176,6 +176,60 @@ async fn the_events_are_those_that_the_organizations_api_takes() {
 }
 
 #[tokio::test]
+async fn events_that_the_api_does_not_know_keep_nothing_else_from_being_mended() {
+    let unknown = ["CUSTOMER/MERGED", "CONVERSATION_ASSIGNEE/UPDATED"];
+    for (is_there, names) in [(true, true), (true, false), (false, true), (false, false)] {
+        let relay = without_webhook().await;
+        if is_there {
+            let id = register(&relay, |spec| {
+                spec.headers.clear();
+                spec.events = vec!["CONVERSATION/CLOSED".to_owned()];
+            });
+            relay.gladly.enable_webhook(&id, false);
+        }
+        options(&relay, |options| {
+            options.unknown_events.kinds = unknown.map(str::to_owned).into();
+            options.unknown_events.are_unnamed = !names;
+        });
+        let said = sync(&relay).await;
+        assert!(said.contains("acme: done"), "{said}");
+        let webhook = the_webhook(&relay).await;
+        assert_eq!(webhook["enabled"], true);
+        assert_eq!(webhook["headerKeys"], json!(["X-Account-Identifier"]));
+        let events = webhook["events"].as_array().unwrap().len();
+        assert_eq!(events, 5, "{is_there} {names}: {webhook}");
+        assert!(!unknown.iter().any(|event| has(&webhook, event)));
+        assert_eq!(relay.outcome_of("hello").await.1, Outcome::Replied);
+        relay.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn a_webhook_that_can_tell_of_no_message_is_mended_and_told_of() {
+    for (is_there, names) in [(true, true), (true, false), (false, true), (false, false)] {
+        let relay = without_webhook().await;
+        if is_there {
+            let id = register(&relay, |spec| {
+                spec.events = vec!["CONVERSATION/CLOSED".to_owned()];
+            });
+            relay.gladly.enable_webhook(&id, false);
+        }
+        options(&relay, |options| {
+            options.unknown_events.kinds = vec!["CONTACT/MESSAGE_RECEIVED".to_owned()];
+            options.unknown_events.are_unnamed = !names;
+        });
+        let said = failed_sync(&relay).await;
+        assert!(said.contains("no message would arrive"), "{said}");
+        let is_on = webhooks(&relay)
+            .await
+            .iter()
+            .all(|webhook| webhook["enabled"] == true);
+        assert!(is_on, "{is_there} {names}");
+        relay.finish().await;
+    }
+}
+
+#[tokio::test]
 async fn a_wrong_identifier_and_missing_credentials_are_mended() {
     let relay = without_webhook().await;
     register(&relay, |spec| {
