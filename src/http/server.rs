@@ -116,9 +116,9 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
             Ok(accepted) => return accepted,
             Err(error) if is_the_callers(&error) => {}
             Err(error) => {
-                if let Some(times) = SELDOM.admit() {
+                SELDOM.happened(move |times| {
                     tracing::error!(%error, times, "no connection can be accepted; see the process's file limit");
-                }
+                });
                 tokio::time::sleep(ACCEPT_AGAIN).await;
             }
         }
@@ -205,14 +205,14 @@ impl Open {
                 .filter_map(|(id, (phase, _))| Some((phase.borrow().waits_since()?, *id)))
                 .min();
             let given_up = longest.and_then(|(_, id)| places.taken.remove(&id));
-            if let Some(times) = SELDOM.admit() {
-                let most = self.most;
+            let most = self.most;
+            SELDOM.happened(move |times| {
                 tracing::warn!(
                     most,
                     times,
                     "all connections are taken; see who opens them, or raise RELAY_MAX_CONNECTIONS"
                 );
-            }
+            });
             given_up?.1.cancel();
         }
         let id = places.next;
