@@ -158,6 +158,30 @@ fn a_bad_regular_expression_is_named_by_its_number() {
 }
 
 #[test]
+fn a_pattern_that_is_found_in_everything_is_a_mistake() {
+    for wrong in ["I do not know|", "", ".*", "(sorry)?", "^", "\\\\s*"] {
+        for key in ["no_answer", "ask_for_human"] {
+            let text = format!(
+                "[policy]\n{key} = [\"fine\", \"{wrong}\"]\n{}",
+                account("acme", "")
+            );
+            let error = load_text(&text, &[]).unwrap_err();
+            assert_eq!(error.mistakes.len(), 1, "{wrong}");
+            let beginning =
+                format!("policy.{key}: number 2 is found in every text, even an empty one");
+            assert_mistake(&error.mistakes, &beginning);
+        }
+    }
+    for right in ["^\\\\s*$", "I do not know", "(un)?sure"] {
+        let text = format!(
+            "[policy]\nno_answer = [\"{right}\"]\n{}",
+            account("acme", "")
+        );
+        load_text(&text, &[]).unwrap();
+    }
+}
+
+#[test]
 fn patterns_apply_whatever_the_case_and_none_switches_them_off() {
     let text = format!(
         "[policy]\nno_answer = [\"don't know\"]\nask_for_human = []\n{}",
