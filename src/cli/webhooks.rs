@@ -10,6 +10,7 @@ use reqwest::Url;
 use serde_json::{Value, json};
 
 use super::ConfigFile;
+use super::output::say;
 use crate::check::{GladlyClients, Verdict, conflicting, find_ours, judge_public_url, reach};
 use crate::config::{AccountConfig, Config, parse_url};
 use crate::gladly::{Client, Precedence, Registration};
@@ -59,7 +60,7 @@ pub(super) async fn run(command: WebhooksCommand) -> anyhow::Result<ExitCode> {
             (sync_all(&config, &url, dry_run).await?, json)
         }
     };
-    tell(&told, json);
+    tell(&told, json)?;
     let failed = told.iter().any(|told| told.failed);
     Ok(if failed {
         ExitCode::FAILURE
@@ -86,16 +87,12 @@ impl Told {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the command's output")]
-fn tell(told: &[Told], json: bool) {
+fn tell(told: &[Told], json: bool) -> std::io::Result<()> {
     if json {
         let all: Vec<&Value> = told.iter().map(|told| &told.json).collect();
-        println!("{:#}", json!(all));
-        return;
+        return say(format_args!("{:#}", json!(all)));
     }
-    for line in told.iter().flat_map(|told| &told.lines) {
-        println!("{line}");
-    }
+    told.iter().flat_map(|told| &told.lines).try_for_each(say)
 }
 
 async fn list(config: &Config) -> anyhow::Result<Vec<Told>> {
