@@ -203,6 +203,33 @@ async fn a_log_that_nobody_reads_holds_nobody_up_and_its_lost_lines_are_counted(
 }
 
 #[tokio::test]
+async fn without_a_password_metrics_are_shown_to_those_who_ask_by_a_loopback_name() {
+    let relay = TestRelay::start().await;
+    let url = relay.running().admin_url.clone();
+    let client = reqwest::Client::new();
+    for path in ["/metrics", "/nothing/here"] {
+        for (host, is_answered) in [
+            ("localhost:9090", true),
+            ("127.0.0.1", true),
+            ("evil.example", false),
+            ("localhost.evil.example", false),
+        ] {
+            let request = client.get(format!("{url}{path}")).header("Host", host);
+            let answer = soon(request.send()).await.unwrap();
+            let status = if path == "/metrics" { 200 } else { 404 };
+            let status = if is_answered { status } else { 403 };
+            assert_eq!(answer.status(), status, "{path} {host}");
+        }
+    }
+    let mut stream = connect(&url).await;
+    let asked = b"GET http://evil.example/metrics HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    stream.write_all(asked).await.unwrap();
+    let (head, _) = read_answer(&mut stream).await;
+    assert!(head.starts_with("http/1.1 403 "), "{head}");
+    relay.finish().await;
+}
+
+#[tokio::test]
 async fn metrics_are_shown_to_those_who_know_the_password() {
     let mut relay = Setup::default().start_without_relay().await;
     relay.toml = format!("admin_token = \"open sesame\"\n{}", relay.toml);
@@ -212,6 +239,7 @@ async fn metrics_are_shown_to_those_who_know_the_password() {
     let ask = || client.get(&url);
     for refused in [
         ask(),
+        client.get(url.replace("metrics", "nothing/here")),
         ask().bearer_auth("wrong"),
         ask().basic_auth("a", Some("b")),
     ] {
