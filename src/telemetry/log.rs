@@ -215,6 +215,20 @@ impl Visit for Fields<'_> {
         self.0.insert(field.name().into(), value.into());
     }
 
+    fn record_i128(&mut self, field: &Field, value: i128) {
+        match i64::try_from(value) {
+            Ok(value) => self.record_i64(field, value),
+            Err(_) => self.record_debug(field, &value),
+        }
+    }
+
+    fn record_u128(&mut self, field: &Field, value: u128) {
+        match u64::try_from(value) {
+            Ok(value) => self.record_u64(field, value),
+            Err(_) => self.record_debug(field, &value),
+        }
+    }
+
     fn record_bool(&mut self, field: &Field, value: bool) {
         self.0.insert(field.name().into(), value.into());
     }
@@ -232,8 +246,49 @@ impl Visit for Fields<'_> {
 #[cfg(test)]
 mod tests {
     use std::cell::{Cell, RefCell};
+    use std::io::{self, Write};
+    use std::sync::Mutex;
 
     use super::*;
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn numbers_of_every_size_are_numbers() {
+        let written = Written::default();
+        let writes = written.clone();
+        let layer = tracing_subscriber::fmt::layer()
+            .fmt_fields(JsonFields::new())
+            .event_format(FlatJson)
+            .with_writer(move || writes.clone());
+        let subscriber = tracing_subscriber::registry().with(layer);
+        tracing::subscriber::with_default(subscriber, || {
+            let took = Duration::from_millis(7).as_millis();
+            tracing::info!(
+                took,
+                low = -3_i128,
+                small = 1_u8,
+                share = 0.5,
+                huge = u128::MAX
+            );
+        });
+        let line: Value = serde_json::from_slice(&written.0.lock().unwrap()).unwrap();
+        assert_eq!(line["took"], 7);
+        assert_eq!((&line["low"], &line["small"]), (&(-3).into(), &1.into()));
+        assert_eq!(line["share"], 0.5);
+        assert_eq!(line["huge"], u128::MAX.to_string());
+    }
 
     #[test]
     fn lost_lines_are_told_of_until_the_telling_is_not_lost() {
