@@ -45,7 +45,12 @@ pub struct Sqlite {
 
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
-        Self::Unavailable(error.to_string())
+        let what = error.to_string();
+        if open::is_damage(&error) {
+            Self::Malformed(what)
+        } else {
+            Self::Unavailable(what)
+        }
     }
 }
 
@@ -113,9 +118,9 @@ fn open_alone(path: &Path) -> Result<Sqlite, StoreError> {
     // On disk before keys are destroyed: what a power cut brings back may need them.
     connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
     let key_path = open::beside(&open::real_path(path), "-keys");
+    let needed = purge::needed_keys(&connection)?;
     let keys = Keys::open(&key_path)
         .and_then(|mut keys| {
-            let needed = purge::needed_keys(&connection).map_err(std::io::Error::other)?;
             keys.destroy_unused(&needed)?;
             Ok(keys)
         })

@@ -120,6 +120,25 @@ async fn a_damaged_file_is_noticed_beside_the_work() {
 }
 
 #[tokio::test]
+async fn a_file_that_is_damaged_where_the_start_reads_is_called_damaged() {
+    for table in ["conversations", "turns", "accounts"] {
+        let folder = Folder::new();
+        let mut holed = filled(&folder).await;
+        let root = folder.number(&format!(
+            "SELECT rootpage FROM sqlite_schema WHERE name = '{table}'"
+        ));
+        let root = usize::try_from(root - 1).unwrap() * 4096;
+        holed[root..root + 4096].fill(0x5A);
+        std::fs::write(folder.path(), holed).unwrap();
+        let refused = Sqlite::open(&folder.path()).await.err().unwrap();
+        let said = refused.to_string();
+        assert!(said.contains("malformed"), "{table}: {said}");
+        assert!(said.contains("restore it from a backup"), "{table}: {said}");
+        assert!(!said.contains("has room"), "{table}: {said}");
+    }
+}
+
+#[tokio::test]
 async fn a_whole_file_is_found_whole() {
     let folder = Folder::new();
     filled(&folder).await;
