@@ -160,7 +160,8 @@ fn printable(text: &str) -> String {
 }
 
 async fn sync_all(config: &Config, url: &Url, dry_run: bool) -> anyhow::Result<Vec<Told>> {
-    let mut told: Vec<Told> = look_from_here(url).await.into_iter().collect();
+    let mut told = Vec::new();
+    let warning = look_from_here(url).await;
     let conflicts = conflicting(&config.accounts);
     let mut clients = GladlyClients::default();
     let mut syncs = Vec::new();
@@ -177,21 +178,27 @@ async fn sync_all(config: &Config, url: &Url, dry_run: bool) -> anyhow::Result<V
         syncs.push(async move { sync_one(&client, account, url, dry_run).await });
     }
     told.extend(join_all(syncs).await);
+    if let Some(warning) = warning {
+        warn(&mut told, &warning);
+    }
     Ok(told)
 }
 
+/// A line before all, and in the JSON, which holds accounts alone, with each.
+fn warn(told: &mut [Told], warning: &str) {
+    for one in &mut *told {
+        one.json["warning"] = json!(warning);
+    }
+    if let Some(first) = told.first_mut() {
+        first.lines.insert(0, format!("warning: {warning}"));
+    }
+}
+
 /// A warning if the address does not answer as the relay does; it may to Gladly.
-async fn look_from_here(url: &Url) -> Option<Told> {
+async fn look_from_here(url: &Url) -> Option<String> {
     let finding = judge_public_url(url, &reach(url).await);
-    (finding.verdict != Verdict::Ok).then(|| Told {
-        lines: vec![format!(
-            "warning: {}; {}",
-            finding.what,
-            finding.mend.as_deref().unwrap_or_default()
-        )],
-        json: json!({ "warning": finding.what, "mend": finding.mend }),
-        failed: false,
-    })
+    let mend = finding.mend.as_deref().unwrap_or_default();
+    (finding.verdict != Verdict::Ok).then(|| format!("{}; {mend}", finding.what))
 }
 
 async fn sync_one(client: &Client, account: &AccountConfig, url: &Url, dry_run: bool) -> Told {

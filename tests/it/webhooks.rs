@@ -335,6 +335,20 @@ async fn a_relay_that_does_not_run_is_named_as_the_cause() {
 }
 
 #[tokio::test]
+async fn json_holds_an_element_for_each_account_and_nothing_else() {
+    let mut relay = without_webhook().await;
+    relay.stop().await;
+    let output = run(&relay, &["sync", "--dry-run", "--json"]).await;
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let [acme] = &told.as_array().unwrap()[..] else {
+        panic!("{told:#}");
+    };
+    assert_eq!(acme["account"], "acme", "{told:#}");
+    let warning = acme["warning"].as_str().unwrap();
+    assert!(warning.contains("nothing listens there"), "{warning}");
+}
+
+#[tokio::test]
 async fn roles_that_are_not_enough_are_named() {
     let relay = without_webhook().await;
     options(&relay, |options| {
