@@ -15,6 +15,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::Report;
 use super::clock::judge_clock;
+use super::configuration::conflicting;
 use super::finding::Finding;
 use super::gladly::{judge_agent, judge_deeds, judge_inboxes, judge_organization, judge_rate};
 use super::gleen::{Extent, judge_answer, judge_reach};
@@ -23,6 +24,7 @@ use super::webhook::judge_webhooks;
 use crate::clock::SystemClock;
 use crate::config::{AccountConfig, Config, GladlyConfig, GleenConfig};
 use crate::gladly::{Deed, Pace, Precedence};
+use crate::id::AccountName;
 use crate::telemetry::Metrics;
 use crate::upstream::{Seen, http_client, innermost};
 use crate::{gladly, gleen};
@@ -76,14 +78,20 @@ impl GladlyClients {
 /// If the TLS library can't be set up.
 pub async fn look_outside(config: &Config, extent: Extent) -> anyhow::Result<Report> {
     let mut clients = GladlyClients::default();
+    let conflicts = conflicting(&config.accounts);
     let mut looks = Vec::new();
     for account in &config.accounts {
+        let conflict = conflicts.iter().find(|(name, _)| *name == &account.name);
+        let webhooks = Webhooks {
+            public_url: config.public_url.as_ref(),
+            first: conflict.map(|(_, first)| *first),
+        };
         let gladly = clients.client(account)?;
         let gleen =
             gleen::Client::new(&account.name, &account.gleen, Arc::new(Metrics::default()))?;
         looks.push(async move {
             let (of_gladly, of_gleen) = tokio::join!(
-                look_at_gladly(&gladly, account, config.public_url.as_ref(), extent),
+                look_at_gladly(&gladly, account, webhooks, extent),
                 look_at_gleen(&gleen, &account.gleen, extent),
             );
             let found = of_gladly.into_iter().chain(of_gleen);
@@ -100,10 +108,17 @@ pub async fn look_outside(config: &Config, extent: Extent) -> anyhow::Result<Rep
     Ok(Report(findings))
 }
 
+/// Whose the webhook at the relay's address is.
+struct Webhooks<'a> {
+    public_url: Option<&'a Url>,
+    /// The organization's first account, if this is another.
+    first: Option<&'a AccountName>,
+}
+
 async fn look_at_gladly(
     client: &gladly::Client,
     account: &AccountConfig,
-    public_url: Option<&Url>,
+    Webhooks { public_url, first }: Webhooks<'_>,
     extent: Extent,
 ) -> Vec<Finding> {
     let config: &GladlyConfig = &account.gladly;
@@ -129,7 +144,7 @@ async fn look_at_gladly(
     let agent = client.see_agent(&config.agent_id).await;
     findings.extend(judge_agent(&agent, config));
     let webhooks = client.see_webhooks(Precedence::Fetch).await;
-    findings.extend(judge_webhooks(&webhooks, account, public_url));
+    findings.extend(judge_webhooks(&webhooks, account, public_url, first));
     findings
 }
 

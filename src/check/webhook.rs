@@ -6,6 +6,7 @@ use super::finding::{Category, Finding, shown};
 use super::gladly::not_answered;
 use crate::config::AccountConfig;
 use crate::gladly::{MESSAGE_EVENTS, NoAnswer, OTHER_EVENTS, Registration};
+use crate::id::AccountName;
 use crate::upstream::Seen;
 
 /// The header that tells whose webhook it is.
@@ -13,11 +14,13 @@ pub const IDENTIFIER_HEADER: &str = "X-Account-Identifier";
 /// What to do about nearly everything here.
 const SYNC: &str = "run `gladly-relay webhooks sync`";
 
-/// Judges the answer to `GET /webhooks`.
+/// Judges the answer to `GET /webhooks`. The webhook at our address is that of the
+/// `first` account of the organization, if this is another.
 pub(super) fn judge_webhooks(
     answer: &Result<Seen, NoAnswer>,
     account: &AccountConfig,
     public_url: Option<&Url>,
+    first: Option<&AccountName>,
 ) -> Vec<Finding> {
     let about = Category::Webhook;
     let seen = match answer {
@@ -37,6 +40,13 @@ pub(super) fn judge_webhooks(
     let Some(url) = public_url else {
         return vec![without_url(&all)];
     };
+    if let Some(first) = first {
+        let what = format!(
+            "whether it has a webhook can't be told: the one that leads to {url} is {first}'s"
+        );
+        let mend = "see in Gladly that it has one, with its own identifier and another host name that leads to this relay";
+        return vec![Finding::warning(about, what, mend)];
+    }
     match find_ours(&all, url) {
         Some(webhook) => judge_ours(webhook, account),
         None => vec![Finding::failure(

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
+use super::output::say;
 use super::serve::stop_on_signal;
 use crate::bench::options::at_least_one;
 use crate::bench::{
@@ -80,7 +81,6 @@ struct Found {
 
 /// Runs it. The exit code is 1 if a promise was broken, 130 after a signal, which
 /// leaves nothing behind: whatever runs is dropped, and with it what it made.
-#[expect(clippy::print_stdout, reason = "the command's output")]
 pub(super) async fn bench(arguments: BenchArguments) -> anyhow::Result<ExitCode> {
     let stop = stop_on_signal()?;
     let Some(found) = stop
@@ -91,9 +91,9 @@ pub(super) async fn bench(arguments: BenchArguments) -> anyhow::Result<ExitCode>
     };
     let found = found?;
     if arguments.json {
-        println!("{:#}", found.to_json());
+        say(format_args!("{:#}", found.to_json()))?;
     } else {
-        found.print();
+        found.say()?;
     }
     let holds = found.chaos.is_none_or(|result| result.holds());
     Ok(ExitCode::from(u8::from(!holds)))
@@ -187,14 +187,11 @@ impl Found {
         document
     }
 
-    #[expect(clippy::print_stdout, reason = "the command's output")]
-    fn print(&self) {
+    fn say(&self) -> std::io::Result<()> {
         for section in &self.sections {
-            println!("{section}\n");
+            say(format_args!("{section}\n"))?;
         }
-        if let Some(result) = &self.chaos {
-            println!("{result}");
-        }
+        self.chaos.as_ref().map_or(Ok(()), say)
     }
 }
 

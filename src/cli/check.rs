@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::ConfigFile;
+use super::output::say;
 use crate::check::{
     Category, Extent, Finding, Report, Verdict, judge_configuration, judge_store, look_beside,
     look_outside,
@@ -33,13 +34,13 @@ pub(super) async fn check(arguments: CheckArguments) -> anyhow::Result<ExitCode>
     let config = match arguments.file.load() {
         Ok(config) => config,
         Err(error) if arguments.json => {
-            tell(&mistakes(&error), true);
+            tell(&mistakes(&error), true)?;
             return Ok(ExitCode::from(2));
         }
         Err(error) => return Err(error.into()),
     };
     let report = look(&config, &arguments).await?;
-    tell(&report, arguments.json);
+    tell(&report, arguments.json)?;
     let failed = report.count(Verdict::Failure) > 0;
     Ok(if failed {
         ExitCode::FAILURE
@@ -74,11 +75,10 @@ fn mistakes(error: &ConfigError) -> Report {
     Report(error.mistakes.iter().map(finding).collect())
 }
 
-#[expect(clippy::print_stdout, reason = "the command's output")]
-fn tell(report: &Report, json: bool) {
+fn tell(report: &Report, json: bool) -> std::io::Result<()> {
     if json {
-        println!("{:#}", report.to_json());
+        say(format_args!("{:#}", report.to_json()))
     } else {
-        println!("{report}");
+        say(report)
     }
 }

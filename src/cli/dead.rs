@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use super::ConfigFile;
+use super::output::say;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::store::{DeadLetterId, Operations, RetryRequest, Sqlite};
@@ -72,11 +73,10 @@ async fn open(config: &Config) -> anyhow::Result<Sqlite> {
     Ok(Sqlite::open_beside(&config.store).await?)
 }
 
-#[expect(clippy::print_stdout, reason = "the command's output")]
 async fn list(store: &Sqlite) -> anyhow::Result<ExitCode> {
     let letters = store.dead_letters().await?;
     if letters.is_empty() {
-        println!("no dead letters");
+        say("no dead letters")?;
     }
     for letter in letters {
         let kind = letter.event_type.unwrap_or_else(|| "turn".to_owned());
@@ -84,15 +84,14 @@ async fn list(store: &Sqlite) -> anyhow::Result<ExitCode> {
             .conversation_id
             .map_or_else(|| "-".to_owned(), |id| id.to_string());
         let at = letter.created_at.strftime("%Y-%m-%dT%H:%M:%SZ");
-        println!(
+        say(format_args!(
             "{}\t{at}\t{}\t{kind}\t{conversation}\t{}",
             letter.id.0, letter.account, letter.error
-        );
+        ))?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-#[expect(clippy::print_stdout, reason = "the command's output")]
 async fn settle(
     ids: &[i64],
     done: &str,
@@ -102,9 +101,9 @@ async fn settle(
     let mut code = ExitCode::SUCCESS;
     for id in ids {
         if settle(DeadLetterId(*id)).await? {
-            println!("{id}\t{done}");
+            say(format_args!("{id}\t{done}"))?;
         } else {
-            println!("{id}\t{otherwise}");
+            say(format_args!("{id}\t{otherwise}"))?;
             code = ExitCode::FAILURE;
         }
     }

@@ -8,6 +8,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::ConfigFile;
+use super::output::say;
 use crate::http::from_here;
 
 /// `readyz` itself gives the store 5 s.
@@ -21,7 +22,6 @@ pub(super) struct HealthArguments {
 }
 
 /// Asks `/readyz`. The exit code is 1 if the relay is not ready or not there.
-#[expect(clippy::print_stdout, reason = "the command's output")]
 pub(super) async fn health(arguments: HealthArguments) -> anyhow::Result<ExitCode> {
     let address = from_here(arguments.file.addresses()?.listen);
     let client = reqwest::Client::builder()
@@ -36,6 +36,6 @@ pub(super) async fn health(arguments: HealthArguments) -> anyhow::Result<ExitCod
         let detail = problem["detail"].as_str().unwrap_or("no reason was given");
         bail!("not ready ({}): {detail}", status.as_u16());
     }
-    println!("ready");
+    say("ready")?;
     Ok(ExitCode::SUCCESS)
 }

@@ -5,11 +5,13 @@ mod check;
 mod dead;
 mod demo;
 mod health;
+mod output;
 mod serve;
 mod simulate;
 mod store;
 mod webhooks;
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -89,9 +91,9 @@ impl Cli {
 
 /// Tells the user what went wrong: exit code 2 for a configuration that can't
 /// be used, as for a wrong command line, else 1.
-#[expect(clippy::print_stderr, reason = "a command's errors go to stderr")]
 pub fn report(error: &anyhow::Error) -> ExitCode {
-    eprintln!("gladly-relay: {error:#}");
+    // Nobody may be there to read it; the exit code tells as well.
+    let _: std::io::Result<()> = writeln!(std::io::stderr(), "gladly-relay: {error:#}");
     let wrong_config = error.downcast_ref::<ConfigError>().is_some();
     ExitCode::from(if wrong_config { 2 } else { 1 })
 }

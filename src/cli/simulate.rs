@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use super::output::say;
 use super::serve::stop_on_signal;
 use crate::config::parse_duration;
 use crate::sim::{
@@ -96,22 +97,21 @@ pub(super) async fn simulate(arguments: SimulateArguments) -> anyhow::Result<Exi
         )),
     };
     let simulators = serve_standalone(options).await?;
-    tell(&simulators, &arguments);
+    tell(&simulators, &arguments)?;
     stop.cancelled().await;
     simulators.shutdown().await;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Prints what a relay needs to be told, ready for a shell.
-#[expect(clippy::print_stdout, reason = "the command's output")]
-fn tell(simulators: &Standalone, arguments: &SimulateArguments) {
+fn tell(simulators: &Standalone, arguments: &SimulateArguments) -> std::io::Result<()> {
     let options = simulators.gladly.options();
-    println!(
+    say(format_args!(
         "# Gladly at {}, Gleen at {}",
         simulators.gladly.url(),
         simulators.gleen.url()
-    );
-    println!("# webhooks go to {}", arguments.webhook_url);
+    ))?;
+    say(format_args!("# webhooks go to {}", arguments.webhook_url))?;
     for (name, value) in [
         ("RELAY_PUBLIC_URL", arguments.webhook_url.as_str()),
         ("ACCOUNT_IDENTIFIER", arguments.identifier.as_str()),
@@ -125,8 +125,9 @@ fn tell(simulators: &Standalone, arguments: &SimulateArguments) {
         ("GLEEN_API_KEY", &simulators.gleen.options().api_key),
         ("GLEEN_HANDOFF_POINTER", "/handoff"),
     ] {
-        println!("export {name}={value}");
+        say(format_args!("export {name}={value}"))?;
     }
+    Ok(())
 }
 
 fn loopback(text: &str) -> Result<SocketAddr, String> {

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use super::ConfigFile;
+use super::output::say;
 use crate::store::{BackupKeys, Sqlite};
 
 /// What to do with the database.
@@ -25,7 +26,6 @@ pub(super) enum StoreCommand {
 }
 
 /// Runs one.
-#[expect(clippy::print_stdout, reason = "the command's output")]
 pub(super) async fn run(command: StoreCommand) -> anyhow::Result<ExitCode> {
     let StoreCommand::Backup {
         file,
@@ -39,7 +39,7 @@ pub(super) async fn run(command: StoreCommand) -> anyhow::Result<ExitCode> {
     };
     let made = Sqlite::backup(&file.addresses()?.store, &target, keys).await?;
     for path in made {
-        println!("{}", path.display());
+        say(path.display())?;
     }
     Ok(ExitCode::SUCCESS)
 }

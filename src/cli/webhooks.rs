@@ -10,6 +10,7 @@ use reqwest::Url;
 use serde_json::{Value, json};
 
 use super::ConfigFile;
+use super::output::say;
 use crate::check::{GladlyClients, Verdict, conflicting, find_ours, judge_public_url, reach};
 use crate::config::{AccountConfig, Config, parse_url};
 use crate::gladly::{Client, Precedence, Registration};
@@ -59,7 +60,7 @@ pub(super) async fn run(command: WebhooksCommand) -> anyhow::Result<ExitCode> {
             (sync_all(&config, &url, dry_run).await?, json)
         }
     };
-    tell(&told, json);
+    tell(&told, json)?;
     let failed = told.iter().any(|told| told.failed);
     Ok(if failed {
         ExitCode::FAILURE
@@ -86,16 +87,12 @@ impl Told {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the command's output")]
-fn tell(told: &[Told], json: bool) {
+fn tell(told: &[Told], json: bool) -> std::io::Result<()> {
     if json {
         let all: Vec<&Value> = told.iter().map(|told| &told.json).collect();
-        println!("{:#}", json!(all));
-        return;
+        return say(format_args!("{:#}", json!(all)));
     }
-    for line in told.iter().flat_map(|told| &told.lines) {
-        println!("{line}");
-    }
+    told.iter().flat_map(|told| &told.lines).try_for_each(say)
 }
 
 async fn list(config: &Config) -> anyhow::Result<Vec<Told>> {
@@ -163,7 +160,8 @@ fn printable(text: &str) -> String {
 }
 
 async fn sync_all(config: &Config, url: &Url, dry_run: bool) -> anyhow::Result<Vec<Told>> {
-    let mut told: Vec<Told> = look_from_here(url).await.into_iter().collect();
+    let mut told = Vec::new();
+    let warning = look_from_here(url).await;
     let conflicts = conflicting(&config.accounts);
     let mut clients = GladlyClients::default();
     let mut syncs = Vec::new();
@@ -180,21 +178,27 @@ async fn sync_all(config: &Config, url: &Url, dry_run: bool) -> anyhow::Result<V
         syncs.push(async move { sync_one(&client, account, url, dry_run).await });
     }
     told.extend(join_all(syncs).await);
+    if let Some(warning) = warning {
+        warn(&mut told, &warning);
+    }
     Ok(told)
 }
 
+/// A line before all, and in the JSON, which holds accounts alone, with each.
+fn warn(told: &mut [Told], warning: &str) {
+    for one in &mut *told {
+        one.json["warning"] = json!(warning);
+    }
+    if let Some(first) = told.first_mut() {
+        first.lines.insert(0, format!("warning: {warning}"));
+    }
+}
+
 /// A warning if the address does not answer as the relay does; it may to Gladly.
-async fn look_from_here(url: &Url) -> Option<Told> {
+async fn look_from_here(url: &Url) -> Option<String> {
     let finding = judge_public_url(url, &reach(url).await);
-    (finding.verdict != Verdict::Ok).then(|| Told {
-        lines: vec![format!(
-            "warning: {}; {}",
-            finding.what,
-            finding.mend.as_deref().unwrap_or_default()
-        )],
-        json: json!({ "warning": finding.what, "mend": finding.mend }),
-        failed: false,
-    })
+    let mend = finding.mend.as_deref().unwrap_or_default();
+    (finding.verdict != Verdict::Ok).then(|| format!("{}; {mend}", finding.what))
 }
 
 async fn sync_one(client: &Client, account: &AccountConfig, url: &Url, dry_run: bool) -> Told {

@@ -65,7 +65,7 @@ pub struct GladlyConfig {
 /// Access to one Gleen bot.
 #[derive(Debug, Clone)]
 pub struct GleenConfig {
-    /// `GLEEN_URL`.
+    /// `GLEEN_URL`. It may have a path, as of a gateway.
     pub url: Url,
     /// `GLEEN_API_KEY`.
     pub api_key: SecretString,
@@ -105,7 +105,7 @@ const MAX_CONCURRENT_QUESTIONS: Setting = Setting {
 const GLADLY_URL: Setting = Setting {
     key: "url",
     variable: Some("GLADLY_URL"),
-    write: "the organization's address, such as https://acme.gladly.com (plain http only to this machine)",
+    write: "the organization's address without a path, such as https://acme.gladly.com (plain http only to this machine)",
 };
 const GLADLY_USERNAME: Setting = Setting {
     key: "username",
@@ -257,7 +257,7 @@ fn read_webhook_credentials(section: &Section<'_>) -> Option<WebhookCredentials>
 }
 
 fn read_gladly(section: &Section<'_>) -> Option<GladlyConfig> {
-    let url = section.require(&GLADLY_URL, parse_url);
+    let url = section.require(&GLADLY_URL, parse_organization);
     let username = section.require(&GLADLY_USERNAME, parse_username);
     let api_token = section.require_secret(&GLADLY_API_TOKEN);
     let ai_inbox_id = section.require(&AI_INBOX_ID, |text| InboxId::parse(text).ok());
@@ -338,9 +338,18 @@ fn default_name(url: &Url) -> AccountName {
     })
 }
 
-/// An https address, or http to this machine. No user, password or query.
+/// Gladly's API stands at the root, and what is copied from a browser has a path.
+fn parse_organization(text: &str) -> Option<Url> {
+    parse_url(text).filter(|url| url.path() == "/")
+}
+
+/// An https address, or http to this machine. No user, password, query or fragment. The dot
+/// that a complete host name may end in is left out: it makes no other organization.
 pub fn parse_url(text: &str) -> Option<Url> {
-    let url = Url::parse(text).ok()?;
+    let mut url = Url::parse(text).ok()?;
+    if let Some(host) = url.host_str()?.strip_suffix('.').map(str::to_owned) {
+        url.set_host(Some(&host)).ok()?;
+    }
     let host = url.host_str()?;
     let loopback = host == "localhost"
         || host
@@ -348,6 +357,9 @@ pub fn parse_url(text: &str) -> Option<Url> {
             .parse::<IpAddr>()
             .is_ok_and(|address| address.is_loopback());
     let scheme_fits = url.scheme() == "https" || (url.scheme() == "http" && loopback);
-    let plain = url.username().is_empty() && url.password().is_none() && url.query().is_none();
+    let plain = url.username().is_empty()
+        && url.password().is_none()
+        && url.query().is_none()
+        && url.fragment().is_none();
     (scheme_fits && plain).then_some(url)
 }

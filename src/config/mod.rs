@@ -366,9 +366,20 @@ fn read_accounts(
                 "{path}.identifier: another account has it too; issue each its own"
             ));
         }
+        if let Some(other) = accounts.iter().find(|other| share_inbox(other, &account)) {
+            mistakes.add(format!(
+                "{path}.gladly.ai_inbox_id: {} answers this inbox of the same organization already, so every customer would be answered twice; name another inbox, or take one of the two accounts out",
+                other.name
+            ));
+        }
         accounts.push(account);
     }
     accounts
+}
+
+fn share_inbox(one: &AccountConfig, other: &AccountConfig) -> bool {
+    let (one, other) = (&one.gladly, &other.gladly);
+    one.url.origin() == other.url.origin() && one.ai_inbox_id == other.ai_inbox_id
 }
 
 fn share_identifier(one: &AccountConfig, other: &AccountConfig) -> bool {

@@ -203,18 +203,33 @@ fn parse_attachments(text: &str) -> Option<Attachments> {
 fn read_patterns(section: &Section<'_>, setting: &Setting) -> Option<Patterns> {
     let texts = section.strings(setting)?;
     for (index, text) in texts.iter().enumerate() {
-        if let Err(error) = Patterns::new(&[text]) {
-            let (number, why) = (index + 1, reason(&error));
-            section.wrong(
+        let number = index + 1;
+        match Patterns::new(&[text]) {
+            Err(error) => section.wrong(
                 setting,
                 &format!(
-                    "number {number} is not a regular expression: {why}; write {}",
+                    "number {number} is not a regular expression: {}; write {}",
+                    reason(&error),
                     setting.write
                 ),
-            );
+            ),
+            Ok(pattern) if finds_nothing_everywhere(&pattern) => section.wrong(
+                setting,
+                &format!(
+                    "number {number} is found in every text, even an empty one, so a human would get everything; take out its empty part, such as after a last |"
+                ),
+            ),
+            Ok(_) => {}
         }
     }
     Patterns::new(&texts).ok()
+}
+
+/// Not one for blank texts alone.
+fn finds_nothing_everywhere(pattern: &Patterns) -> bool {
+    ["", "-", "1", "\u{e9}"]
+        .iter()
+        .all(|text| pattern.is_match(text))
 }
 
 /// The last line of the error, which says what is wrong without quoting the pattern.

@@ -102,10 +102,9 @@ impl Client {
         let http = http_client(&config.url)
             .default_headers(HeaderMap::from_iter([(AUTHORIZATION, authorization)]))
             .build()?;
-        let url = config.url.join("/api/v1/send_message")?;
         Ok(Self {
             http,
-            url,
+            url: question_url(&config.url),
             config: config.clone(),
             account: account.clone(),
             metrics,
@@ -233,6 +232,55 @@ impl Client {
                 after: retry_after(headers),
             }),
             code => Err(GleenError::Failed(format!("status {code}"))),
+        }
+    }
+}
+
+/// Where questions go: below the address, which may be a gateway's with a path, or
+/// be written with more or less of the API's own.
+fn question_url(address: &Url) -> Url {
+    let path = address.path().trim_end_matches('/');
+    let path = path.strip_suffix("/send_message").unwrap_or(path);
+    let path = path.strip_suffix("/api/v1").unwrap_or(path);
+    let mut url = address.clone();
+    url.set_path(&format!("{path}/api/v1/send_message"));
+    url
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn questions_go_below_the_address_path_and_all() {
+        for (address, url) in [
+            (
+                "https://gleen.test",
+                "https://gleen.test/api/v1/send_message",
+            ),
+            (
+                "https://gleen.test/",
+                "https://gleen.test/api/v1/send_message",
+            ),
+            (
+                "https://gleen.test/api/v1",
+                "https://gleen.test/api/v1/send_message",
+            ),
+            (
+                "https://gleen.test/api/v1/send_message",
+                "https://gleen.test/api/v1/send_message",
+            ),
+            (
+                "https://gateway.test/g%20l/",
+                "https://gateway.test/g%20l/api/v1/send_message",
+            ),
+            (
+                "https://gateway.test/gleen/api/v1/",
+                "https://gateway.test/gleen/api/v1/send_message",
+            ),
+        ] {
+            let address = Url::parse(address).unwrap();
+            assert_eq!(question_url(&address).as_str(), url);
         }
     }
 }

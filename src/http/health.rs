@@ -34,7 +34,7 @@ async fn readyz(Shared(state): Shared<Arc<State>>) -> Result<Json<Value>, Proble
     }
     match tokio::time::timeout(PROBE_TIMEOUT, state.store.probe()).await {
         Ok(Ok(())) => Ok(Json(json!({ "status": "ready" }))),
-        Ok(Err(error @ StoreError::Damaged { .. })) => {
+        Ok(Err(error @ (StoreError::Damaged { .. } | StoreError::Malformed(_)))) => {
             tracing::error!(%error, "not ready");
             Err(Problem::unavailable("the store is damaged"))
         }

@@ -2,9 +2,11 @@
 
 mod admin;
 mod health;
+mod host;
 mod password;
 mod problem;
 mod server;
+mod unread;
 mod webhook;
 
 use std::sync::Arc;
@@ -61,25 +63,34 @@ pub fn public_router(state: Arc<State>) -> Router {
     let router = Router::new()
         .merge(webhook::router())
         .merge(health::router());
+    finish(refusing(router)).with_state(state)
+}
+
+/// What only operators may reach: with the password, or if there is none, by a
+/// loopback name or address.
+pub fn admin_router(state: Arc<State>, password: Option<&SecretString>) -> Router {
+    let router = refusing(admin::router());
+    let router = if let Some(password) = password {
+        let require = middleware::from_fn_with_state(Password::new(password), password::require);
+        router.layer(require)
+    } else {
+        router.layer(middleware::from_fn(host::require_loopback))
+    };
     finish(router).with_state(state)
 }
 
-/// What only operators may reach, with the password if there is one.
-pub fn admin_router(state: Arc<State>, password: Option<&SecretString>) -> Router {
-    let mut router = admin::router();
-    if let Some(password) = password {
-        let require = middleware::from_fn_with_state(Password::new(password), password::require);
-        router = router.layer(require);
-    }
-    finish(router).with_state(state)
+/// What is not there is refused like what is there, for whoever may not ask.
+fn refusing(router: Router<Arc<State>>) -> Router<Arc<State>> {
+    router
+        .fallback(async || Problem::not_found())
+        .method_not_allowed_fallback(async || Problem::method_not_allowed())
 }
 
 fn finish(router: Router<Arc<State>>) -> Router<Arc<State>> {
     let panicked = |_| Problem::internal().into_response();
     router
-        .fallback(async || Problem::not_found())
-        .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn(unread::read_unread))
         .layer(middleware::from_fn(trace))
 }
 

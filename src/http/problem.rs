@@ -41,6 +41,14 @@ impl Problem {
         }
     }
 
+    /// The admin listener, asked by somebody else's name.
+    pub(super) const fn not_by_this_name() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "ask by a loopback name or address, or set RELAY_ADMIN_TOKEN and give it",
+        )
+    }
+
     pub(super) const fn malformed() -> Self {
         Self::new(
             StatusCode::BAD_REQUEST,

@@ -10,9 +10,10 @@
 mod tests;
 
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -26,7 +27,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -39,6 +40,13 @@ use crate::telemetry::Seldom;
 /// How long to wait before accepting again when the machine has no room: closing
 /// connections make some.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(200);
+
+/// In bytes, of a request; there is room for what proxies add. Longer ones are
+/// answered 431. Strangers' unfinished heads are kept in memory.
+const LARGEST_HEAD: usize = 32 * 1024;
+/// In bytes, after the last answer of a connection.
+const MOST_TAKEN: u64 = 1024 * 1024;
+const TAKEN_WITHIN: Duration = Duration::from_secs(2);
 
 /// What connections may take.
 #[derive(Debug, Clone, Copy)]
@@ -108,9 +116,9 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
             Ok(accepted) => return accepted,
             Err(error) if is_the_callers(&error) => {}
             Err(error) => {
-                if let Some(times) = SELDOM.admit() {
+                SELDOM.happened(move |times| {
                     tracing::error!(%error, times, "no connection can be accepted; see the process's file limit");
-                }
+                });
                 tokio::time::sleep(ACCEPT_AGAIN).await;
             }
         }
@@ -197,14 +205,14 @@ impl Open {
                 .filter_map(|(id, (phase, _))| Some((phase.borrow().waits_since()?, *id)))
                 .min();
             let given_up = longest.and_then(|(_, id)| places.taken.remove(&id));
-            if let Some(times) = SELDOM.admit() {
-                let most = self.most;
+            let most = self.most;
+            SELDOM.happened(move |times| {
                 tracing::warn!(
                     most,
                     times,
                     "all connections are taken; see who opens them, or raise RELAY_MAX_CONNECTIONS"
                 );
-            }
+            });
             given_up?.1.cancel();
         }
         let id = places.next;
@@ -246,7 +254,7 @@ async fn converse(
         phase.send_replace(Phase::Busy);
         let answering = router.clone().oneshot(request.map(Body::new));
         let stop = &stop;
-        async move {
+        Box::pin(async move {
             let mut answered = answering.await;
             if let Ok(answer) = &mut answered
                 && stop.is_cancelled()
@@ -256,23 +264,23 @@ async fn converse(
             }
             phase.send_replace(Phase::Idle(Instant::now()));
             answered
-        }
+        })
     });
     let io = TokioIo::new(Noticed {
         stream,
         phase: phase.clone(),
     });
-    let connection = http1::Builder::new()
+    let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
+        .max_buf_size(LARGEST_HEAD)
         // Phases say how long a head may take.
         .header_read_timeout(None)
         .serve_connection(io, service);
-    let mut connection = pin!(connection);
     let mut stopping = false;
     loop {
         tokio::select! {
             // An error is the caller's: it has gone, or speaks no HTTP.
-            _ = connection.as_mut() => return,
+            _ = poll_fn(|cx| connection.poll_without_shutdown(cx)) => break,
             () = overdue(phase.subscribe(), &limits) => return,
             () = place.given_up.cancelled() => return,
             () = drained(&stop, limits.drain), if !stopping => {
@@ -280,10 +288,28 @@ async fn converse(
                     return;
                 }
                 stopping = true;
-                connection.as_mut().graceful_shutdown();
+                Pin::new(&mut connection).graceful_shutdown();
             }
         }
     }
+    phase.send_replace(Phase::Idle(Instant::now()));
+    let stream = connection.into_parts().io.into_inner().stream;
+    tokio::select! {
+        () = hang_up(stream) => {}
+        () = place.given_up.cancelled() => {}
+        () = stop.cancelled() => {}
+    }
+}
+
+/// Closes a connection so that its last answer is read: whoever still sends would
+/// lose it if what is sent were not taken.
+async fn hang_up(mut stream: TcpStream) {
+    let taking = async {
+        stream.shutdown().await?;
+        tokio::io::copy(&mut stream.take(MOST_TAKEN), &mut tokio::io::sink()).await
+    };
+    // It is over either way.
+    let _: Result<_, _> = tokio::time::timeout(TAKEN_WITHIN, taking).await;
 }
 
 /// Until the stop, and the time after it for those who have a connection.

@@ -51,12 +51,12 @@ impl FromRequestParts<Arc<State>> for Authenticated {
             .accounts
             .find(header(&ACCOUNT_IDENTIFIER), header(&AUTHORIZATION));
         account.map(|name| Self(name.clone())).ok_or_else(|| {
-            if let Some(times) = REFUSED.admit() {
+            REFUSED.happened(|times| {
                 tracing::warn!(
                     times,
                     "webhooks with a missing or unknown identifier or wrong credentials were refused"
                 );
-            }
+            });
             state.metrics.unauthorized_webhook();
             Problem::unauthorized()
         })

@@ -28,7 +28,7 @@ pub use front::RecordedRequest;
 pub use gladly::{
     AgentNull, ApiInitiator, Channel, Chaos, ConversationStatus, ConversationView, Delivery,
     DeliveryOptions, Gladly, GladlyOptions, GladlyWorld, ItemView, Latency, Limiter, Message,
-    MessageEvents, Role, WebhookSpec,
+    MessageEvents, Role, UnknownEvents, WebhookSpec,
 };
 #[cfg(test)]
 pub(crate) use gladly::{Pace as ServersPace, Rules};

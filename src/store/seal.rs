@@ -47,6 +47,8 @@ struct Key {
     id: i64,
     hour: i64,
     cipher: RandomizedNonceKey,
+    /// As in its slot.
+    check: [u8; SLOT - CHECK_AT],
 }
 
 /// Sealed words.
@@ -155,6 +157,23 @@ impl Keys {
         Ok(())
     }
 
+    /// Whether each of them still stands in the file.
+    pub(super) fn are_in_the_file(&self) -> bool {
+        let stands = |expected: &dyn Fn(&[u8; SLOT]) -> bool, at| {
+            let mut slot = Zeroizing::new([0; SLOT]);
+            self.file.read_exact_at(&mut *slot, at).is_ok() && expected(&slot)
+        };
+        let mut keys = self.slots.iter().enumerate();
+        stands(&|header| *header == header_slot(), 0)
+            && keys.all(|(index, key)| match key {
+                None => true,
+                Some(key) => stands(
+                    &|slot| slot[CHECK_AT..] == key.check && check_of(slot) == key.check,
+                    offset(index),
+                ),
+            })
+    }
+
     fn current(&self) -> Option<usize> {
         let is_current = |key: &Option<Key>| key.as_ref().is_some_and(|key| key.hour == self.hour);
         self.slots.iter().position(is_current)
@@ -246,6 +265,7 @@ fn parse(slot: &[u8; SLOT]) -> Option<Key> {
         id: number(0)?,
         hour: number(HOUR_AT)?,
         cipher: RandomizedNonceKey::new(&AES_256_GCM, &slot[KEY_AT..CHECK_AT]).ok()?,
+        check: check_of(slot),
     })
 }
 

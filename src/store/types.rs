@@ -523,9 +523,14 @@ pub enum StoreError {
     /// The database can't be read or written at present.
     #[error("the store failed: {0}; see that its disk has room and is writable")]
     Unavailable(String),
+    /// What was asked for stands in a part of the file that can't be read any more.
+    #[error(
+        "the store failed: {0}; its file is damaged: stop the relay, restore it from a backup, or let `sqlite3 FILE .recover` save what it can, and start it again"
+    )]
+    Malformed(String),
     /// The file is not where it was, or not what it was.
     #[error(
-        "{path} was deleted, replaced or cut short while the relay runs ({what}); nothing more is accepted; stop the relay, put the file back or make room for a new one, and start it again"
+        "{path} was deleted, replaced, cut short or written over while the relay runs ({what}); nothing more is accepted; stop the relay, put the file back or make room for a new one, and start it again"
     )]
     Gone {
         /// The file.

@@ -36,12 +36,20 @@ pub struct Logging {
     _writer: WorkerGuard,
 }
 
+/// How often it is tried at the end to tell of what was lost, and how long each
+/// try waits for room.
+const LAST_TRIES: u32 = 20;
+const LAST_TRY: Duration = Duration::from_millis(10);
+
 /// Lines that nobody read fast enough, and how many of them were told of.
 #[derive(Clone)]
 struct Lost {
     counter: ErrorCounter,
-    told: Arc<AtomicUsize>,
+    told: Told,
 }
+
+#[derive(Clone, Default)]
+struct Told(Arc<AtomicUsize>);
 
 impl Logging {
     /// Tells in the log, for as long as it is polled, that lines were lost.
@@ -57,21 +65,48 @@ impl Logging {
 }
 
 impl Drop for Logging {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the process ends, and waits only if its log is full"
+    )]
     fn drop(&mut self) {
-        self.lost.tell();
+        for _ in 0..LAST_TRIES {
+            if self.lost.tell() {
+                break;
+            }
+            std::thread::sleep(LAST_TRY);
+        }
     }
 }
 
 impl Lost {
-    fn tell(&self) {
-        let lines = self.counter.dropped_lines();
-        let told = self.told.swap(lines, Ordering::Relaxed);
-        if lines > told {
+    /// False if this was lost as well.
+    fn tell(&self) -> bool {
+        let lost = || self.counter.dropped_lines();
+        self.told.tell(lost, |lines| {
             tracing::warn!(
-                lines = lines - told,
+                lines,
                 "log lines were lost, because nobody read stdout fast enough"
             );
+        })
+    }
+}
+
+impl Told {
+    /// Tells of what was lost since it was told. If more is lost meanwhile, it may be
+    /// the telling: then it is told again the next time. False if so.
+    fn tell(&self, lost: impl Fn() -> usize, tell: impl FnOnce(usize)) -> bool {
+        let lines = lost();
+        let untold = lines.saturating_sub(self.0.load(Ordering::Relaxed));
+        if untold == 0 {
+            return true;
         }
+        tell(untold);
+        let is_told = lost() == lines;
+        if is_told {
+            self.0.store(lines, Ordering::Relaxed);
+        }
+        is_told
     }
 }
 
@@ -84,7 +119,7 @@ pub fn start_logging(filter: &str, format: Option<LogFormat>) -> Logging {
         .finish(std::io::stdout());
     let lost = Lost {
         counter: stdout.error_counter(),
-        told: Arc::default(),
+        told: Told::default(),
     };
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
     let on_terminal = if std::io::stdout().is_terminal() {
@@ -180,6 +215,20 @@ impl Visit for Fields<'_> {
         self.0.insert(field.name().into(), value.into());
     }
 
+    fn record_i128(&mut self, field: &Field, value: i128) {
+        match i64::try_from(value) {
+            Ok(value) => self.record_i64(field, value),
+            Err(_) => self.record_debug(field, &value),
+        }
+    }
+
+    fn record_u128(&mut self, field: &Field, value: u128) {
+        match u64::try_from(value) {
+            Ok(value) => self.record_u64(field, value),
+            Err(_) => self.record_debug(field, &value),
+        }
+    }
+
     fn record_bool(&mut self, field: &Field, value: bool) {
         self.0.insert(field.name().into(), value.into());
     }
@@ -191,5 +240,80 @@ impl Visit for Fields<'_> {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         self.0
             .insert(field.name().into(), format!("{value:?}").into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::{Cell, RefCell};
+    use std::io::{self, Write};
+    use std::sync::Mutex;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn numbers_of_every_size_are_numbers() {
+        let written = Written::default();
+        let writes = written.clone();
+        let layer = tracing_subscriber::fmt::layer()
+            .fmt_fields(JsonFields::new())
+            .event_format(FlatJson)
+            .with_writer(move || writes.clone());
+        let subscriber = tracing_subscriber::registry().with(layer);
+        tracing::subscriber::with_default(subscriber, || {
+            let took = Duration::from_millis(7).as_millis();
+            tracing::info!(
+                took,
+                low = -3_i128,
+                small = 1_u8,
+                share = 0.5,
+                huge = u128::MAX
+            );
+        });
+        let line: Value = serde_json::from_slice(&written.0.lock().unwrap()).unwrap();
+        assert_eq!(line["took"], 7);
+        assert_eq!((&line["low"], &line["small"]), (&(-3).into(), &1.into()));
+        assert_eq!(line["share"], 0.5);
+        assert_eq!(line["huge"], u128::MAX.to_string());
+    }
+
+    #[test]
+    fn lost_lines_are_told_of_until_the_telling_is_not_lost() {
+        let (told, lost, has_room) = (Told::default(), Cell::new(0), Cell::new(false));
+        let said = RefCell::new(Vec::new());
+        let tell = || {
+            told.tell(
+                || lost.get(),
+                |lines| {
+                    if has_room.get() {
+                        said.borrow_mut().push(lines);
+                    } else {
+                        lost.set(lost.get() + 1);
+                    }
+                },
+            )
+        };
+        assert!(tell(), "there is nothing to tell");
+        lost.set(10);
+        assert!(!tell());
+        assert!(!tell());
+        has_room.set(true);
+        assert!(tell() && tell());
+        lost.set(15);
+        assert!(tell());
+        assert_eq!(*said.borrow(), [12, 3]);
     }
 }

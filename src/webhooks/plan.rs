@@ -41,9 +41,11 @@ pub struct Plan {
     pub step: Step,
     /// It in words, one for each change.
     pub changes: Vec<String>,
-    /// The events to subscribe to: the first of these that Gladly takes. None if
-    /// they stay as they are.
-    pub events: Vec<Vec<String>>,
+    /// The events to subscribe to, as far as Gladly takes them, those first that
+    /// are subscribed already. None if they stay as they are.
+    pub events: Option<Vec<String>>,
+    /// How many of them are subscribed already.
+    pub subscribed: usize,
     /// What only a person can do, in words.
     pub by_hand: Option<String>,
     name: Option<String>,
@@ -99,7 +101,8 @@ fn plan_creation(url: &Url, account: &AccountConfig) -> Plan {
     Plan {
         step: Step::Create,
         changes,
-        events: attempts(&[]),
+        events: Some(all_events()),
+        subscribed: 0,
         name: Some(name),
         url: url.clone(),
         enable: true,
@@ -155,11 +158,8 @@ fn plan_repair(webhook: &Registration, url: &Url, account: &AccountConfig) -> Pl
     Plan {
         step,
         changes,
-        events: if missing.is_empty() {
-            Vec::new()
-        } else {
-            attempts(&webhook.events)
-        },
+        events: (!missing.is_empty()).then(|| with_all_events(&webhook.events)),
+        subscribed: webhook.events.len(),
         name: None,
         url: url.clone(),
         enable: !webhook.enabled,
@@ -175,23 +175,11 @@ fn all_events() -> Vec<String> {
     all.map(ToString::to_string).collect()
 }
 
-/// What to try in turn, beside what is subscribed already: an organization's API
-/// may not know one of the two events for messages.
-fn attempts(subscribed: &[String]) -> Vec<Vec<String>> {
+fn with_all_events(subscribed: &[String]) -> Vec<String> {
     let mut all = subscribed.to_vec();
-    all.extend(
-        all_events()
-            .into_iter()
-            .filter(|event| !subscribed.contains(event)),
-    );
-    let [today, older] = MESSAGE_EVENTS;
-    let without = |event: &str| {
-        all.iter()
-            .filter(|other| *other != event)
-            .cloned()
-            .collect()
-    };
-    vec![all.clone(), without(older), without(today)]
+    let added = all_events().into_iter();
+    all.extend(added.filter(|event| !subscribed.contains(event)));
+    all
 }
 
 fn in_words(events: &[String]) -> String {

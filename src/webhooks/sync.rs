@@ -1,15 +1,16 @@
 //! Carries a plan out, and says why Gladly refused it.
 
 use reqwest::Url;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::plan::{Plan, Step};
-use crate::gladly::{Client, NoAnswer, Precedence, Registration};
+use crate::check::find_ours;
+use crate::gladly::{Client, MESSAGE_EVENTS, NoAnswer, Precedence, Registration};
 use crate::upstream::Seen;
 
 /// How carrying it out ended: the events that Gladly took, if they were
 /// written, or why it refused.
-pub type Synced = Result<Option<Vec<String>>, String>;
+pub type Synced<Events = Option<Vec<String>>> = Result<Events, String>;
 
 /// The webhooks that Gladly has.
 ///
@@ -25,27 +26,129 @@ pub async fn look_up(client: &Client, precedence: Precedence) -> Result<Vec<Regi
         .ok_or_else(|| "Gladly's answer is no list of webhooks; see GLADLY_URL".to_owned())
 }
 
-/// Carries a plan out. Where Gladly does not know an event, the next set is tried.
+/// Carries a plan out. An organization's API may not know every event: then the
+/// webhook goes without it, and all the rest is done.
 pub async fn sync(client: &Client, plan: &Plan, url: &Url) -> Synced {
-    let mut sets = plan.events.iter();
-    let mut events = sets.next();
-    loop {
-        let body = plan.body(events.map(Vec::as_slice));
-        let answer = match &plan.step {
-            Step::Create => client.create_webhook(&body).await,
-            Step::Repair(id) | Step::Confirm(id) => client.change_webhook(id, &body).await,
+    let carrying = Carrying { client, plan, url };
+    let Some(all) = &plan.events else {
+        carrying.must(None).await?;
+        return Ok(None);
+    };
+    let taken = match carrying.whole(all).await? {
+        Some(taken) => taken,
+        None => carrying.one_by_one(all).await?,
+    };
+    if MESSAGE_EVENTS.iter().any(|event| holds(&taken, event)) {
+        Ok(Some(taken))
+    } else {
+        Err(no_messages())
+    }
+}
+
+fn no_messages() -> String {
+    let [today, older] = MESSAGE_EVENTS;
+    format!("Gladly takes neither {today} nor {older}, so no message would arrive; ask Gladly")
+}
+
+fn holds(events: &[String], event: &str) -> bool {
+    events.iter().any(|held| held == event)
+}
+
+/// A plan being carried out.
+struct Carrying<'a> {
+    client: &'a Client,
+    plan: &'a Plan,
+    url: &'a Url,
+}
+
+impl Carrying<'_> {
+    /// Tries them all, then without those that Gladly names or, if it names none,
+    /// without one of the two events for messages. What it took, if anything.
+    async fn whole(&self, all: &[String]) -> Result<Option<Vec<String>>, String> {
+        let mut events = all.to_vec();
+        let refused = loop {
+            match self.try_with(Some(&events)).await? {
+                Tried::Taken(_) => return Ok(Some(events)),
+                Tried::NotThese(seen) => match named_event(&seen, &events) {
+                    Some(named) if events.len() > 1 => events.remove(named),
+                    _ => break events,
+                },
+            };
         };
+        for event in MESSAGE_EVENTS.iter().rev() {
+            let mut events = refused.clone();
+            events.retain(|other| other != event);
+            if events.is_empty() || events.len() == refused.len() {
+                continue;
+            }
+            if let Tried::Taken(_) = self.try_with(Some(&events)).await? {
+                return Ok(Some(events));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Does what needs no new events, then adds them each by itself.
+    async fn one_by_one(&self, all: &[String]) -> Synced<Vec<String>> {
+        let (mut taken, id) = match &self.plan.step {
+            Step::Create => self.create_with_one().await?,
+            Step::Repair(id) | Step::Confirm(id) => {
+                self.must(None).await?;
+                (all[..self.plan.subscribed].to_vec(), id.clone())
+            }
+        };
+        for event in all {
+            if holds(&taken, event) {
+                continue;
+            }
+            taken.push(event.clone());
+            let body = json!({ "events": taken });
+            let answer = self.client.change_webhook(&id, &body).await;
+            if let Tried::NotThese(_) = self.judge(answer)? {
+                taken.pop();
+            }
+        }
+        Ok(taken)
+    }
+
+    /// Makes the webhook with the first event that Gladly takes: it must have one.
+    async fn create_with_one(&self) -> Result<(Vec<String>, String), String> {
+        for event in MESSAGE_EVENTS {
+            let events = vec![event.to_owned()];
+            if let Tried::Taken(_) = self.try_with(Some(&events)).await? {
+                let existing = look_up(self.client, Precedence::Fetch).await?;
+                let ours = find_ours(&existing, self.url);
+                let id = ours.map(|webhook| webhook.id.clone());
+                return Ok((events, id.ok_or("it was made, but with one event only; run this again, which adds the others")?));
+            }
+        }
+        Err(no_messages())
+    }
+
+    async fn must(&self, events: Option<&[String]>) -> Result<Seen, String> {
+        match self.try_with(events).await? {
+            Tried::Taken(seen) => Ok(seen),
+            Tried::NotThese(seen) => Err(why_refused(&seen, self.url)),
+        }
+    }
+
+    async fn try_with(&self, events: Option<&[String]>) -> Result<Tried, String> {
+        let body = self.plan.body(events);
+        self.judge(match &self.plan.step {
+            Step::Create => self.client.create_webhook(&body).await,
+            Step::Repair(id) | Step::Confirm(id) => self.client.change_webhook(id, &body).await,
+        })
+    }
+
+    fn judge(&self, answer: Result<Seen, NoAnswer>) -> Result<Tried, String> {
         let seen = answer.map_err(|NoAnswer(what)| {
             format!("Gladly gives no answer: {what}; run it again, which does no harm")
         })?;
-        if matches!(seen.status, 201 | 204) {
-            return Ok(events.cloned());
+        match seen.status {
+            201 | 204 => Ok(Tried::Taken(seen)),
+            _ if is_about(&seen, "events") => Ok(Tried::NotThese(seen)),
+            _ => Err(why_refused(&seen, self.url)),
         }
-        let next = sets.next().filter(|_| is_about(&seen, "events"));
-        if next.is_none() {
-            return Err(why_refused(&seen, url));
-        }
-        events = next;
     }
 }
 
@@ -59,6 +162,30 @@ pub async fn switch_on(client: &Client, id: &str, url: &Url) -> Result<(), Strin
         Ok(seen) => Err(why_refused(&seen, url)),
         Err(NoAnswer(what)) => Err(format!("Gladly gives no answer: {what}")),
     }
+}
+
+/// What came of trying a set of events.
+enum Tried {
+    Taken(Seen),
+    /// Gladly does not know one of them.
+    NotThese(Seen),
+}
+
+/// Which of these an error names: by its place, or alone of all by its name. An
+/// error that names several may list those that are known.
+fn named_event(seen: &Seen, events: &[String]) -> Option<usize> {
+    errors(seen).find_map(|error| {
+        let attr = error["attr"].as_str()?.strip_prefix("events")?;
+        let place = attr
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'));
+        if let Some(place) = place.and_then(|place| place.parse().ok()) {
+            return (place < events.len()).then_some(place);
+        }
+        let detail = error["detail"].as_str().unwrap_or_default();
+        let mut named = (0..events.len()).filter(|place| detail.contains(&events[*place]));
+        named.next().filter(|_| named.next().is_none())
+    })
 }
 
 fn why_not(status: u16) -> String {

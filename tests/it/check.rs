@@ -320,10 +320,18 @@ async fn two_accounts_that_would_need_one_address_are_warned_of() {
     let other = account
         .replace("name = \"acme\"", "name = \"bmce\"")
         .replace(IDENTIFIER, "of-bmce")
-        .replace("the-next-identifier", "the-next-of-bmce");
+        .replace("the-next-identifier", "the-next-of-bmce")
+        .replace("\"ai-inbox\"", "\"another-inbox\"");
     relay.toml = format!("{}\n[[account]]{other}", relay.toml);
-    let said = check(&relay, &["--offline"]).await;
+    let said = check(&relay, &["--no-ask"]).await;
     said.assert_says("configuration", "warning", "same organization as acme");
+    said.assert_says("webhook", "warning", "can't be told");
+    said.assert_says("webhook", "ok", "leads here and is on");
+    let findings = said.report["findings"].as_array().unwrap();
+    let of_bmce = findings
+        .iter()
+        .filter(|finding| finding["account"] == "bmce" && finding["category"] == "webhook");
+    assert_eq!(of_bmce.count(), 1, "{:#}", said.report);
 }
 
 #[tokio::test]

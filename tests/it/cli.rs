@@ -285,3 +285,50 @@ async fn dead_letters_are_listed_beside_a_running_relay() {
     assert_eq!(output.stdout, b"no dead letters\n");
     assert!(running.stop("-TERM").await.0.success());
 }
+
+#[tokio::test]
+async fn a_reader_who_has_left_stops_no_command() {
+    let (_folder, database) = used_database().await;
+    for (arguments, code) in [
+        (&["check", "--offline"][..], 0),
+        (&["check", "--offline", "--json"], 0),
+        (&["webhooks", "list"], 1),
+        (&["webhooks", "list", "--json"], 1),
+        (
+            &[
+                "webhooks",
+                "sync",
+                "--dry-run",
+                "--url",
+                "https://a.example.com",
+            ],
+            1,
+        ),
+        (&["dead", "list"], 0),
+        (&["dead", "retry", "1", "2"], 1),
+        (&["dead", "drop", "1", "2"], 1),
+        (&["help"], 0),
+        (&["bench", "bare", "999.0.0.1:1"], 2),
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = relay(arguments);
+        command
+            .envs(ACCOUNT)
+            .env("RELAY_STORE", format!("sqlite://{}", database.display()))
+            .stdout(writer.try_clone().unwrap())
+            .stderr(Stdio::piped());
+        let child = command.spawn().unwrap();
+        let output = timeout(PATIENCE, child.wait_with_output()).await;
+        let output = output.unwrap().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(!said.contains("panicked"), "{arguments:?}: {said}");
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
+
+        let mut command = relay(arguments);
+        command.envs(ACCOUNT).stdout(Stdio::null()).stderr(writer);
+        command.env("RELAY_STORE", format!("sqlite://{}", database.display()));
+        let status = timeout(PATIENCE, command.status()).await.unwrap().unwrap();
+        assert_eq!(status.code(), Some(code), "{arguments:?}");
+    }
+}

@@ -113,7 +113,10 @@ async fn lose_and_put_back(suffix: &str, loss: Loss) {
     let told = log.lines().find(|line| line.contains("the store is gone"));
     let told = told.unwrap_or_else(|| panic!("{case}: nothing in the log"));
     assert!(told.contains("ERROR"), "{case}: {told}");
-    assert!(told.contains("deleted, replaced or cut short"), "{told}");
+    assert!(
+        told.contains("deleted, replaced, cut short or written over"),
+        "{told}"
+    );
 }
 
 #[tokio::test]
@@ -131,10 +134,11 @@ async fn a_log_that_is_lost_and_put_back_is_noticed_and_used_again() {
 }
 
 #[tokio::test]
-async fn keys_and_the_logs_index_that_are_lost_and_put_back_are_noticed_and_used_again() {
+async fn keys_lock_and_the_logs_index_that_are_lost_and_put_back_are_noticed_and_used_again() {
     for loss in [Loss::Deleted, Loss::Replaced] {
         lose_and_put_back("-shm", loss).await;
         lose_and_put_back("-keys", loss).await;
+        lose_and_put_back("-lock", loss).await;
     }
     lose_and_put_back("-keys", Loss::Emptied).await;
 }

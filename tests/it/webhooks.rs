@@ -176,6 +176,60 @@ async fn the_events_are_those_that_the_organizations_api_takes() {
 }
 
 #[tokio::test]
+async fn events_that_the_api_does_not_know_keep_nothing_else_from_being_mended() {
+    let unknown = ["CUSTOMER/MERGED", "CONVERSATION_ASSIGNEE/UPDATED"];
+    for (is_there, names) in [(true, true), (true, false), (false, true), (false, false)] {
+        let relay = without_webhook().await;
+        if is_there {
+            let id = register(&relay, |spec| {
+                spec.headers.clear();
+                spec.events = vec!["CONVERSATION/CLOSED".to_owned()];
+            });
+            relay.gladly.enable_webhook(&id, false);
+        }
+        options(&relay, |options| {
+            options.unknown_events.kinds = unknown.map(str::to_owned).into();
+            options.unknown_events.are_unnamed = !names;
+        });
+        let said = sync(&relay).await;
+        assert!(said.contains("acme: done"), "{said}");
+        let webhook = the_webhook(&relay).await;
+        assert_eq!(webhook["enabled"], true);
+        assert_eq!(webhook["headerKeys"], json!(["X-Account-Identifier"]));
+        let events = webhook["events"].as_array().unwrap().len();
+        assert_eq!(events, 5, "{is_there} {names}: {webhook}");
+        assert!(!unknown.iter().any(|event| has(&webhook, event)));
+        assert_eq!(relay.outcome_of("hello").await.1, Outcome::Replied);
+        relay.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn a_webhook_that_can_tell_of_no_message_is_mended_and_told_of() {
+    for (is_there, names) in [(true, true), (true, false), (false, true), (false, false)] {
+        let relay = without_webhook().await;
+        if is_there {
+            let id = register(&relay, |spec| {
+                spec.events = vec!["CONVERSATION/CLOSED".to_owned()];
+            });
+            relay.gladly.enable_webhook(&id, false);
+        }
+        options(&relay, |options| {
+            options.unknown_events.kinds = vec!["CONTACT/MESSAGE_RECEIVED".to_owned()];
+            options.unknown_events.are_unnamed = !names;
+        });
+        let said = failed_sync(&relay).await;
+        assert!(said.contains("no message would arrive"), "{said}");
+        let is_on = webhooks(&relay)
+            .await
+            .iter()
+            .all(|webhook| webhook["enabled"] == true);
+        assert!(is_on, "{is_there} {names}");
+        relay.finish().await;
+    }
+}
+
+#[tokio::test]
 async fn a_wrong_identifier_and_missing_credentials_are_mended() {
     let relay = without_webhook().await;
     register(&relay, |spec| {
@@ -281,6 +335,20 @@ async fn a_relay_that_does_not_run_is_named_as_the_cause() {
 }
 
 #[tokio::test]
+async fn json_holds_an_element_for_each_account_and_nothing_else() {
+    let mut relay = without_webhook().await;
+    relay.stop().await;
+    let output = run(&relay, &["sync", "--dry-run", "--json"]).await;
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let [acme] = &told.as_array().unwrap()[..] else {
+        panic!("{told:#}");
+    };
+    assert_eq!(acme["account"], "acme", "{told:#}");
+    let warning = acme["warning"].as_str().unwrap();
+    assert!(warning.contains("nothing listens there"), "{warning}");
+}
+
+#[tokio::test]
 async fn roles_that_are_not_enough_are_named() {
     let relay = without_webhook().await;
     options(&relay, |options| {
@@ -316,7 +384,8 @@ async fn two_accounts_of_one_organization_do_not_take_each_others_webhook() {
     let other = account
         .replace("name = \"acme\"", "name = \"bmce\"")
         .replace(IDENTIFIER, "of-bmce")
-        .replace("the-next-identifier", "the-next-of-bmce");
+        .replace("the-next-identifier", "the-next-of-bmce")
+        .replace("\"ai-inbox\"", "\"another-inbox\"");
     relay.toml = format!("{}\n[[account]]{other}", relay.toml);
     let said = failed_sync(&relay).await;
     assert!(

@@ -91,6 +91,21 @@ fn a_name_or_an_identifier_used_twice_is_a_mistake() {
 }
 
 #[test]
+fn two_accounts_that_answer_one_inbox_are_a_mistake() {
+    let acme = account("acme", "");
+    let other = account("bmce", "").replace("bmce.gladly.com", "ACME.gladly.com.:443");
+    let error = load_text(&(acme.clone() + &other), &[]).unwrap_err();
+    assert_eq!(error.mistakes.len(), 1, "{error}");
+    assert_mistake(
+        &error.mistakes,
+        "account[2].gladly.ai_inbox_id: acme answers this inbox of the same organization already",
+    );
+    let elsewhere = other.replace("ai_inbox_id = \"ai\"", "ai_inbox_id = \"ai-2\"");
+    load_text(&(acme.clone() + &elsewhere), &[]).unwrap();
+    load_text(&(acme + &account("bmce", "")), &[]).unwrap();
+}
+
+#[test]
 fn what_the_second_account_lacks_is_named_by_its_number() {
     let text = account("acme", "") + "[[account]]\nidentifier = \"two\"";
     let error = load_text(&text, &[]).unwrap_err();
@@ -140,6 +155,30 @@ fn a_bad_regular_expression_is_named_by_its_number() {
         &error.mistakes,
         "policy.no_answer: number 2 is not a regular expression: unclosed group; write ",
     );
+}
+
+#[test]
+fn a_pattern_that_is_found_in_everything_is_a_mistake() {
+    for wrong in ["I do not know|", "", ".*", "(sorry)?", "^", "\\\\s*"] {
+        for key in ["no_answer", "ask_for_human"] {
+            let text = format!(
+                "[policy]\n{key} = [\"fine\", \"{wrong}\"]\n{}",
+                account("acme", "")
+            );
+            let error = load_text(&text, &[]).unwrap_err();
+            assert_eq!(error.mistakes.len(), 1, "{wrong}");
+            let beginning =
+                format!("policy.{key}: number 2 is found in every text, even an empty one");
+            assert_mistake(&error.mistakes, &beginning);
+        }
+    }
+    for right in ["^\\\\s*$", "I do not know", "(un)?sure"] {
+        let text = format!(
+            "[policy]\nno_answer = [\"{right}\"]\n{}",
+            account("acme", "")
+        );
+        load_text(&text, &[]).unwrap();
+    }
 }
 
 #[test]

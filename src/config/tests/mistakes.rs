@@ -63,6 +63,7 @@ fn http_is_for_this_machine_only() {
         "http://localhost.example.com",
         "https://user:pass@acme.gladly.com",
         "https://acme.gladly.com/?key=1",
+        "https://acme.gladly.com/#inbox",
         "acme.gladly.com",
     ] {
         assert_mistake(
@@ -74,6 +75,18 @@ fn http_is_for_this_machine_only() {
             "GLEEN_URL: not understood",
         );
     }
+}
+
+#[test]
+fn an_organizations_address_has_no_path_and_gleens_may_have_one() {
+    for path in ["/api/v1", "/home/team/abc", "//"] {
+        let url = format!("https://acme.gladly.com{path}");
+        let beginning =
+            "GLADLY_URL: not understood; write the organization's address without a path";
+        assert_mistake(&mistakes(&[("GLADLY_URL", &url)]), beginning);
+    }
+    let config = load(&[("GLEEN_URL", "https://gateway.acme.com/gleen/")]).unwrap();
+    assert_eq!(config.accounts[0].gleen.url.path(), "/gleen/");
 }
 
 #[test]

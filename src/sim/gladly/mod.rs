@@ -36,7 +36,8 @@ pub use conversation::{ConversationStatus, ConversationView, ItemView};
 pub use delivery::Delivery;
 pub use message::{Channel, Message};
 pub use options::{
-    AgentNull, ApiInitiator, Chaos, DeliveryOptions, GladlyOptions, Latency, Limiter, MessageEvents,
+    AgentNull, ApiInitiator, Chaos, DeliveryOptions, GladlyOptions, Latency, Limiter,
+    MessageEvents, UnknownEvents,
 };
 #[cfg(test)]
 pub(crate) use pace::{Pace, Rules};

@@ -64,6 +64,8 @@ pub struct GladlyOptions {
     pub message_events: MessageEvents,
     /// How far its clock is ahead: what has happened by now grows older at once.
     pub clock_ahead: Duration,
+    /// Events that its API does not know, so that no webhook can have them.
+    pub unknown_events: UnknownEvents,
     /// How long events take until `GET /events` shows them.
     pub events_lag: Duration,
     /// How webhooks are delivered.
@@ -147,6 +149,15 @@ pub enum MessageEvents {
     Both,
 }
 
+/// Events that the API does not know.
+#[derive(Debug, Clone, Default)]
+pub struct UnknownEvents {
+    /// Their types.
+    pub kinds: Vec<String>,
+    /// Whether an error leaves out which of them it is about.
+    pub are_unnamed: bool,
+}
+
 impl Default for GladlyOptions {
     fn default() -> Self {
         Self {
@@ -177,6 +188,7 @@ impl Default for GladlyOptions {
             api_initiator: ApiInitiator::Api,
             message_events: MessageEvents::Contact,
             clock_ahead: Duration::ZERO,
+            unknown_events: UnknownEvents::default(),
             events_lag: Duration::ZERO,
             delivery: DeliveryOptions::default(),
         }

@@ -149,8 +149,15 @@ fn checked_url(value: &Value) -> Result<String, Problem> {
 fn checked_events(value: &Value, options: &GladlyOptions) -> Result<Vec<String>, Problem> {
     let events = value.as_array().filter(|events| !events.is_empty());
     let events = events.ok_or_else(|| Problem::blank("events"))?;
-    let known =
-        |kind: &str| OTHER_EVENTS.contains(&kind) || options.message_events.kinds().contains(&kind);
+    let known = |kind: &str| {
+        let exists = OTHER_EVENTS.contains(&kind) || options.message_events.kinds().contains(&kind);
+        exists
+            && !options
+                .unknown_events
+                .kinds
+                .iter()
+                .any(|event| event == kind)
+    };
     events
         .iter()
         .map(|event| match event.as_str() {
@@ -158,7 +165,11 @@ fn checked_events(value: &Value, options: &GladlyOptions) -> Result<Vec<String>,
             _ => Err(Problem::bad(
                 "events",
                 "invalid",
-                format!("event {event} is not known"),
+                if options.unknown_events.are_unnamed {
+                    "an event is not known".to_owned()
+                } else {
+                    format!("event {event} is not known")
+                },
             )),
         })
         .collect()

@@ -45,7 +45,12 @@ pub struct Sqlite {
 
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
-        Self::Unavailable(error.to_string())
+        let what = error.to_string();
+        if open::is_damage(&error) {
+            Self::Malformed(what)
+        } else {
+            Self::Unavailable(what)
+        }
     }
 }
 
@@ -113,9 +118,9 @@ fn open_alone(path: &Path) -> Result<Sqlite, StoreError> {
     // On disk before keys are destroyed: what a power cut brings back may need them.
     connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
     let key_path = open::beside(&open::real_path(path), "-keys");
+    let needed = purge::needed_keys(&connection)?;
     let keys = Keys::open(&key_path)
         .and_then(|mut keys| {
-            let needed = purge::needed_keys(&connection).map_err(std::io::Error::other)?;
             keys.destroy_unused(&needed)?;
             Ok(keys)
         })
@@ -159,8 +164,8 @@ fn tables(
     keys: Option<Keys>,
     lock: Option<File>,
 ) -> Result<Tables, StoreError> {
-    let mut watch = Watch::new(real_path, keys.is_some());
-    watch.look(&connection)?;
+    let mut watch = Watch::new(real_path, probe_page(&connection)?, lock.is_some());
+    watch.look(keys.as_ref())?;
     Ok(Tables {
         forgotten_until: purge::load_forgotten(&connection)?,
         next_turn_id: next_turn_id(&connection)?,
@@ -171,6 +176,12 @@ fn tables(
         watch,
         lock,
     })
+}
+
+/// The number of the page that every probe changes.
+fn probe_page(connection: &Connection) -> Result<u32, StoreError> {
+    let page = "SELECT rootpage FROM sqlite_schema WHERE name = 'probe'";
+    Ok(connection.query_row(page, [], |row| row.get(0))?)
 }
 
 /// One that no turn ever had, also of those that are purged.

@@ -38,6 +38,7 @@ pub(super) fn lock(path: &Path) -> Result<File, StoreError> {
         .create(true)
         .truncate(false)
         .write(true)
+        .mode(0o600)
         .open(beside(&real_path(path), "-lock"))
         .map_err(cannot_open)?;
     match file.try_lock() {
@@ -194,7 +195,7 @@ pub(super) fn is_whole(database: &File) -> bool {
 }
 
 /// In bytes; 1 stands for 65,536, which does not fit.
-fn page_size(header: &[u8]) -> u64 {
+pub(super) fn page_size(header: &[u8]) -> u64 {
     match header.get(16..18) {
         Some(&[0, 1]) => 65_536,
         Some(&[high, low]) if [high, low] != [0, 0] => u16::from_be_bytes([high, low]).into(),

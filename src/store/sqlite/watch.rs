@@ -1,70 +1,80 @@
-//! Seeing that the files are still the ones that were opened.
+//! Seeing that the files are still the ones that were opened, and hold what was
+//! put into them.
 //!
 //! A process that holds a deleted file writes on without an error, and what it
-//! writes is gone with it. So nobody hears of success before the files were
-//! looked at: device, inode, and that they are no shorter than what `SQLite` has
-//! put into them.
+//! writes is gone with it; one whose file was copied over mixes the two. So
+//! nobody hears of success before the files were looked at. A look costs a few
+//! system calls; a file is read only if it changed.
+
+mod database;
+mod index;
 
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use rusqlite::Connection;
-
 use super::open;
 use crate::store::StoreError;
+use crate::store::seal::Keys;
+use database::Database;
+use index::Index;
 
 /// The files, as last seen.
 pub(super) struct Watch {
-    database: Watched,
-    /// The database's header is read through this. It must stay open for as long
-    /// as the connection: closing any handle of a file ends all locks that the
-    /// process holds on it, those of `SQLite` as well.
-    header: Option<File>,
+    database: Database,
     log: Watched,
-    /// The log's index, and the keys.
-    others: Vec<Watched>,
+    /// The log, open.
+    frames: Option<File>,
+    log_index: Watched,
+    index: Option<Index>,
+    keys: Option<Watched>,
+    lock: Option<Watched>,
     /// It was told already.
     told: bool,
 }
 
+/// A file at its path.
 struct Watched {
     path: PathBuf,
     /// None until it was there once.
     seen: Option<Seen>,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 struct Seen {
     device: u64,
     inode: u64,
     length: u64,
+    /// Seconds and nanoseconds.
+    modified: (i64, i64),
 }
 
 impl Watch {
     /// Watches the files as they are found at the first look. Whoever opens the
     /// database while the log's index is missing makes another one, and the two
-    /// would write over each other. The keys are the relay's alone.
-    pub(super) fn new(database: &Path, with_keys: bool) -> Self {
-        let watched = |suffix| Watched {
-            path: open::beside(database, suffix),
-            seen: None,
-        };
-        let others = ["-shm"].into_iter().chain(with_keys.then_some("-keys"));
+    /// would write over each other. The keys and the lock are the relay's alone:
+    /// once the lock is gone, another process may take the database. The page with
+    /// the number `stamp` changes with each of the relay's checkpoints.
+    pub(super) fn new(database: &Path, stamp: u32, is_alone: bool) -> Self {
+        let path = |suffix| open::beside(database, suffix);
+        let own = |suffix| is_alone.then(|| Watched::new(path(suffix)));
         Self {
-            database: watched(""),
-            header: File::open(database).ok(),
-            log: watched("-wal"),
-            others: others.map(watched).collect(),
+            database: Database::new(database.to_owned(), stamp),
+            log: Watched::new(path("-wal")),
+            frames: File::open(path("-wal")).ok(),
+            log_index: Watched::new(path("-shm")),
+            index: Index::open(&path("-shm")).ok(),
+            keys: own("-keys"),
+            lock: own("-lock"),
             told: false,
         }
     }
 
     /// # Errors
     /// [`StoreError::Gone`] for as long as a file is not what it was.
-    pub(super) fn look(&mut self, connection: &Connection) -> Result<(), StoreError> {
-        let Err((path, change)) = self.look_at_all(connection) else {
+    pub(super) fn look(&mut self, keys: Option<&Keys>) -> Result<(), StoreError> {
+        let Err((path, change)) = self.look_at_all(keys) else {
             self.told = false;
             return Ok(());
         };
@@ -79,57 +89,73 @@ impl Watch {
         Err(error)
     }
 
-    fn look_at_all(&mut self, connection: &Connection) -> Result<(), (PathBuf, Change)> {
-        // Somebody's `VACUUM` makes it shorter, and says so in its header.
-        let is_whole = |_: &Path| self.header.as_ref().is_some_and(open::is_whole);
-        self.database.look_unless(is_whole)?;
-        self.log
-            .look_unless(|log| holds_its_frames(log, connection))?;
-        let mut others = self.others.iter_mut();
-        others.try_for_each(|other| other.look_unless(|_| false))
+    fn look_at_all(&mut self, keys: Option<&Keys>) -> Result<(), (PathBuf, Change)> {
+        let index = self.index.as_ref();
+        let database = self.database.look(index);
+        database.map_err(|change| (self.database.watched.path.clone(), change))?;
+        let frames = self.frames.as_ref();
+        // A checkpoint may have emptied it, whatever was written since.
+        let fits = |_| index.zip(frames).is_none_or(|(index, log)| index.fits(log));
+        self.log.look(fits)?;
+        self.log_index.look(|is_shorter| !is_shorter)?;
+        if let Some(watched) = &mut self.keys {
+            watched.look(|_| keys.is_none_or(Keys::are_in_the_file))?;
+        }
+        self.lock
+            .as_mut()
+            .map_or(Ok(()), |lock| lock.look(|_| true))
     }
 
-    /// Whether it was gone at the last look.
-    pub(super) const fn is_gone(&self) -> bool {
-        self.told
+    /// The log, if another database was copied over the one it belongs to: at the
+    /// next start the two would be mixed.
+    pub(super) fn orphaned_log(&self) -> Option<&Path> {
+        let stays = self.log.find().is_ok();
+        (stays && self.database.is_another()).then_some(&self.log.path)
     }
 }
 
 impl Watched {
-    fn look(&mut self) -> Result<(), Change> {
+    const fn new(path: PathBuf) -> Self {
+        Self { path, seen: None }
+    }
+
+    /// The file, if it is the one that was there before; none if there never was
+    /// any.
+    fn find(&self) -> Result<Option<Seen>, Change> {
         let found = match std::fs::metadata(&self.path) {
             Ok(found) => Seen {
                 device: found.dev(),
                 inode: found.ino(),
                 length: found.len(),
+                modified: (found.mtime(), found.mtime_nsec()),
             },
-            Err(_) if self.seen.is_none() => return Ok(()),
+            Err(_) if self.seen.is_none() => return Ok(None),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Change::Missing),
             Err(_) => return Err(Change::OutOfReach),
         };
-        if let Some(seen) = self.seen {
-            if (seen.device, seen.inode) != (found.device, found.inode) {
-                return Err(Change::Replaced);
-            }
-            if found.length < seen.length {
-                return Err(Change::Shorter);
-            }
+        let is_other = |seen: &Seen| (seen.device, seen.inode) != (found.device, found.inode);
+        if self.seen.as_ref().is_some_and(is_other) {
+            return Err(Change::Replaced);
         }
-        self.seen = Some(found);
-        Ok(())
+        Ok(Some(found))
     }
 
-    /// Looks; a file that became shorter is all the same what it was if it is
-    /// `whole`.
-    fn look_unless(&mut self, whole: impl Fn(&Path) -> bool) -> Result<(), (PathBuf, Change)> {
-        let looked = match self.look() {
-            Err(Change::Shorter) if whole(&self.path) => {
-                self.seen = None;
-                self.look()
+    /// Looks whether it is the file that was there before and, if it was written
+    /// to, whether it `holds` what it must; that is asked with whether it became
+    /// shorter.
+    fn look(&mut self, holds: impl FnOnce(bool) -> bool) -> Result<(), (PathBuf, Change)> {
+        let at_path = |change| (self.path.clone(), change);
+        let found = self.find().map_err(at_path)?;
+        if let (Some(found), Some(seen)) = (found, self.seen)
+            && found != seen
+        {
+            let is_shorter = found.length < seen.length;
+            if !holds(is_shorter) {
+                return Err(at_path(Change::of_content(is_shorter)));
             }
-            looked => looked,
-        };
-        looked.map_err(|change| (self.path.clone(), change))
+        }
+        self.seen = found;
+        Ok(())
     }
 }
 
@@ -139,43 +165,25 @@ enum Change {
     OutOfReach,
     Replaced,
     Shorter,
+    Overwritten,
 }
 
 impl Change {
+    const fn of_content(is_shorter: bool) -> Self {
+        if is_shorter {
+            Self::Shorter
+        } else {
+            Self::Overwritten
+        }
+    }
+
     const fn as_str(&self) -> &'static str {
         match self {
             Self::Missing => "it is missing",
             Self::OutOfReach => "it is out of reach",
             Self::Replaced => "another file is in its place",
             Self::Shorter => "it is shorter than it was",
+            Self::Overwritten => "something was written over it",
         }
     }
-}
-
-/// Whether a log that became shorter holds all that `SQLite` knows to be in it:
-/// then somebody's checkpoint has emptied it, whatever was written since.
-fn holds_its_frames(log: &Path, connection: &Connection) -> bool {
-    // Somebody may empty it between the two questions.
-    (0..3).any(|_| {
-        let needed = length_of_frames(connection).ok();
-        let length = std::fs::metadata(log).map(|found| found.len()).ok();
-        length
-            .zip(needed)
-            .is_some_and(|(length, needed)| length >= needed)
-    })
-}
-
-/// A header, and frames of a header and a page each (sqlite.org, "The WAL File
-/// Format").
-fn length_of_frames(connection: &Connection) -> rusqlite::Result<u64> {
-    let number = |pragma, column| {
-        connection.query_row(pragma, [], |row| row.get::<_, u32>(column).map(u64::from))
-    };
-    let page_size = number("PRAGMA page_size", 0)?;
-    let frames = number("PRAGMA wal_checkpoint(NOOP)", 1)?;
-    Ok(if frames == 0 {
-        0
-    } else {
-        32 + frames * (24 + page_size)
-    })
 }

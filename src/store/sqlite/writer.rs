@@ -20,7 +20,7 @@ use rusqlite::config::DbConfig;
 use tokio::sync::{mpsc, oneshot};
 
 use super::load::Loader;
-use super::open::BUSY_TIMEOUT;
+use super::open::{self, BUSY_TIMEOUT};
 use super::purge::{self, Kind};
 use super::save::Saver;
 use super::watch::Watch;
@@ -37,6 +37,9 @@ const LONGEST_QUEUE: usize = 1_024;
 /// waits for it: with 4,000, one ack in a hundred took 22 ms at full load, with
 /// 1,000, 14 ms; but the fewer, the more often the same pages are written.
 const CHECKPOINT_ROWS: u64 = 1_500;
+
+const PROBE: &str = "INSERT INTO probe (id, count) VALUES (1, 1)
+    ON CONFLICT DO UPDATE SET count = count + 1";
 
 /// Hands work to the writer.
 pub(super) struct Writer(Mutex<Option<(mpsc::Sender<Job>, JoinHandle<()>)>>);
@@ -174,7 +177,7 @@ enum Undone {
 impl Tables {
     /// Does it all, and tells of each what came of it.
     pub(super) fn run(&mut self, tasks: &[Task]) -> Vec<Result<Done, StoreError>> {
-        if let Err(gone) = self.watch.look(&self.connection) {
+        if let Err(gone) = self.look() {
             return all(tasks, &gone);
         }
         let done = match self.transaction(tasks) {
@@ -183,7 +186,7 @@ impl Tables {
             Err(Undone::ByTask(error)) if tasks.len() == 1 => all(tasks, &error),
             Err(Undone::ByTask(_)) => self.one_by_one(tasks),
         };
-        if let Err(gone) = self.watch.look(&self.connection) {
+        if let Err(gone) = self.look() {
             return done
                 .into_iter()
                 .map(|done| unless_claimed(done, &gone))
@@ -195,6 +198,10 @@ impl Tables {
             self.empty_log();
         }
         done
+    }
+
+    fn look(&mut self) -> Result<(), StoreError> {
+        self.watch.look(self.keys.as_ref())
     }
 
     fn one_by_one(&mut self, tasks: &[Task]) -> Vec<Result<Done, StoreError>> {
@@ -270,7 +277,7 @@ impl Tables {
             // No key is destroyed of which a power cut could bring back the need:
             // that something is written makes the commit sync.
             Task::Probe | Task::DestroyKeys => {
-                self.execute("INSERT INTO probe (id, count) VALUES (1, 1) ON CONFLICT DO UPDATE SET count = count + 1")?;
+                self.execute(PROBE)?;
                 Ok(Done::Nothing)
             }
             Task::Purge(kind, before) => {
@@ -321,10 +328,8 @@ impl Tables {
     /// Empties the log, in which what was deleted still stands. Where somebody
     /// reads at the moment, nobody waits for that: the next purge tries again.
     fn empty_log(&mut self) {
-        let emptied = self.connection.busy_timeout(Duration::ZERO).and_then(|()| {
-            let truncate = "PRAGMA wal_checkpoint(TRUNCATE)";
-            self.connection.query_row(truncate, [], |_| Ok(()))
-        });
+        let impatient = self.connection.busy_timeout(Duration::ZERO);
+        let emptied = impatient.and_then(|()| self.bring_into_database("TRUNCATE"));
         let patient = self.connection.busy_timeout(BUSY_TIMEOUT);
         if let Err(error) = emptied.and(patient) {
             tracing::warn!(%error, "the log could not be emptied; the next purge tries again");
@@ -335,30 +340,55 @@ impl Tables {
     /// an answer.
     fn checkpoint(&mut self) {
         let changed = self.connection.total_changes();
-        if changed - self.checkpointed < CHECKPOINT_ROWS || self.watch.is_gone() {
+        if changed - self.checkpointed < CHECKPOINT_ROWS || self.look().is_err() {
             return;
         }
         self.checkpointed = changed;
-        let passive = "PRAGMA wal_checkpoint(PASSIVE)";
-        if let Err(error) = self.connection.query_row(passive, [], |_| Ok(())) {
+        if let Err(error) = self.bring_into_database("PASSIVE") {
             tracing::warn!(%error, "the log could not be brought into the database; it is tried again");
         }
+    }
+
+    /// Each time with another page of the probe's, by which the watch knows an
+    /// older copy. The watch must see what this has made of the file.
+    fn bring_into_database(&mut self, mode: &str) -> rusqlite::Result<()> {
+        self.execute(PROBE)?;
+        let checkpoint = format!("PRAGMA wal_checkpoint({mode})");
+        self.connection.query_row(&checkpoint, [], |_| Ok(()))?;
+        // Whoever asks next is told if anything is wrong.
+        let _: Result<(), StoreError> = self.look();
+        Ok(())
     }
 
     /// Lets go of the file, its log emptied. Of files that were replaced nothing
     /// is touched: what stands there now is somebody else's.
     fn close(mut self) {
         // A relay that runs on the file sees to its log itself.
-        let touch = self.watch.look(&self.connection).is_ok() && self.lock.is_some();
-        if touch {
-            let truncate = "PRAGMA wal_checkpoint(TRUNCATE)";
-            if let Err(error) = self.connection.query_row(truncate, [], |_| Ok(())) {
+        let is_there = self.look().is_ok();
+        if is_there && self.lock.is_some() {
+            if let Err(error) = self.bring_into_database("TRUNCATE") {
                 tracing::warn!(%error, "the log could not be emptied; the next start does it");
             }
         } else {
             let option = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
             // It can only fail for an option that SQLite does not know.
             let _: rusqlite::Result<bool> = self.connection.set_db_config(option, true);
+            self.set_orphaned_log_aside();
+        }
+    }
+
+    /// What was copied over the database is opened by itself at the next start.
+    fn set_orphaned_log_aside(&self) {
+        let Some(log) = self.watch.orphaned_log().filter(|_| self.lock.is_some()) else {
+            return;
+        };
+        let aside = open::beside(log, ".orphaned");
+        let moved = std::fs::rename(log, &aside);
+        let (log, aside) = (log.display(), aside.display());
+        if let Err(error) = moved {
+            tracing::error!(%log, %error, "the log of a database that was written over could not be moved aside; delete it before the next start");
+        } else {
+            tracing::warn!(%log, %aside, "the log of a database that was written over was moved aside; delete it");
         }
     }
 }

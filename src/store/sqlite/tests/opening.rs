@@ -29,7 +29,7 @@ async fn nobody_else_may_read_the_files() {
     let folder = Folder::new();
     let store = folder.open().await;
     store.record(message("e1", "c", "i1", 0)).await.unwrap();
-    for suffix in ["", "-wal", "-shm", "-keys"] {
+    for suffix in ["", "-wal", "-shm", "-keys", "-lock"] {
         let mode = folder.file(suffix).metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "store.db{suffix}");
     }
@@ -117,6 +117,25 @@ async fn a_damaged_file_is_noticed_beside_the_work() {
         "{probed:?}"
     );
     store.close().await;
+}
+
+#[tokio::test]
+async fn a_file_that_is_damaged_where_the_start_reads_is_called_damaged() {
+    for table in ["conversations", "turns", "accounts"] {
+        let folder = Folder::new();
+        let mut holed = filled(&folder).await;
+        let root = folder.number(&format!(
+            "SELECT rootpage FROM sqlite_schema WHERE name = '{table}'"
+        ));
+        let root = usize::try_from(root - 1).unwrap() * 4096;
+        holed[root..root + 4096].fill(0x5A);
+        std::fs::write(folder.path(), holed).unwrap();
+        let refused = Sqlite::open(&folder.path()).await.err().unwrap();
+        let said = refused.to_string();
+        assert!(said.contains("malformed"), "{table}: {said}");
+        assert!(said.contains("restore it from a backup"), "{table}: {said}");
+        assert!(!said.contains("has room"), "{table}: {said}");
+    }
 }
 
 #[tokio::test]
