@@ -254,6 +254,10 @@ struct State {
     /// The bot has forgotten the thread.
     thread_forgotten: bool,
     parts: Vec<PartState>,
+    /// What was begun to be written before the turn became a dead letter, whose words
+    /// are gone: it is not written again.
+    #[serde(default)]
+    written_before: Vec<PartKind>,
     reason: Option<HandoffReason>,
     /// Others wait for the calls that a handoff can do without.
     hurried: bool,
@@ -377,6 +381,12 @@ impl Turn {
             .parts()
             .filter(|(_, part)| part.kind == PartKind::Reply);
         replies.any(|(state, _)| state.is_begun())
+    }
+
+    /// Whether anything has been, or may have been, written: then nobody else may
+    /// answer its messages or tell the humans of them.
+    pub fn may_have_written(&self) -> bool {
+        self.parts().any(|(state, _)| state.is_begun())
     }
 
     /// The revision as of which its newest message was heard: whatever was told

@@ -472,7 +472,8 @@ pub struct DeadLetter {
     pub conversation_id: Option<ConversationId>,
     /// The webhook's type, if it is one.
     pub event_type: Option<String>,
-    /// Whether the bot may have answered already.
+    /// Whether the bot may have answered already, or written a note: then it goes on
+    /// itself when it is retried, with the handoff.
     pub may_have_answered: bool,
     /// What happened.
     pub error: String,

@@ -162,7 +162,9 @@ async fn a_human_who_has_it_already_keeps_it() {
 
 #[tokio::test]
 async fn a_move_that_gladly_refuses_for_good_is_a_dead_letter_that_can_be_retried() {
-    let relay = Setup::policy("answer_deadline = \"1s\"").start().await;
+    let relay = Setup::policy("answer_deadline = \"1s\"\nhandoff_message = \"A person comes.\"")
+        .start()
+        .await;
     relay.gladly.fault(Fault {
         operation: Some(Operation::PatchConversation),
         when: When::Always,
@@ -184,6 +186,9 @@ async fn a_move_that_gladly_refuses_for_good_is_a_dead_letter_that_can_be_retrie
         relay.outcomes(2).await[1],
         Outcome::HandedOff(CustomerRequested)
     );
+    let notes = relay.view(&conversation).notes().len();
+    assert_eq!(notes, 1, "the same note is not written again");
+    assert_eq!(relay.replies(&conversation), ["A person comes."]);
     assert_with_humans(&relay, &relay.view(&conversation));
     relay.finish().await;
 }

@@ -131,7 +131,15 @@ impl Turn {
             }
             // A dead letter that an operator retries: its words are gone.
             let reason = self.reason();
-            self.add_parts(self.handoff_parts(reason, None, context));
+            let mut parts = self.handoff_parts(reason, None, context);
+            let before = &self.state.written_before;
+            let answered = before.contains(&PartKind::Reply);
+            parts.retain(|part| match part.kind {
+                PartKind::Move => true,
+                PartKind::Message if answered => false,
+                kind => !before.contains(&kind),
+            });
+            self.add_parts(parts);
             self.state.look_wanted = Some(context.revision);
         }
         match self.whose(context) {

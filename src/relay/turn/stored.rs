@@ -75,10 +75,15 @@ impl Turn {
         if self.messages.is_empty() && matches!(outcome, Outcome::Skipped(_)) {
             return store::Progress::Forgotten;
         }
+        let mut state = self.state.clone();
+        let begun = self.parts().filter(|(state, _)| state.is_begun());
+        state
+            .written_before
+            .extend(begun.map(|(_, part)| part.kind));
         store::Progress::Ended {
             outcome,
-            may_have_answered: self.may_have_answered(),
-            state: self.state_to_store(),
+            may_have_answered: self.may_have_written(),
+            state: to_json(&state),
         }
     }
 
