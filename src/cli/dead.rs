@@ -5,13 +5,13 @@
 
 use std::process::ExitCode;
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
 
 use super::ConfigFile;
 use super::output::say;
 use crate::clock::{Clock, SystemClock};
-use crate::config::Config;
-use crate::store::{DeadLetterId, Operations, RetryRequest, Sqlite};
+use crate::store::{DeadLetter, DeadLetterId, Operations, RetryRequest, Sqlite, StoreError};
 
 /// What to do with dead letters.
 #[derive(Debug, Subcommand)]
@@ -20,47 +20,60 @@ pub(super) enum DeadCommand {
     List {
         #[command(flatten)]
         file: ConfigFile,
+        /// Print one JSON array instead of a table
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one whole: what happened, and what to do
+    Show {
+        #[command(flatten)]
+        file: ConfigFile,
+        /// As `dead list` shows it
+        id: i64,
+        /// Print one JSON object instead of lines
+        #[arg(long)]
+        json: bool,
     },
     /// Let the messages of dead turns wait for an answer again
-    Retry {
-        #[command(flatten)]
-        file: ConfigFile,
-        /// As `dead list` shows them
-        #[arg(required = true)]
-        ids: Vec<i64>,
-    },
+    Retry(Which),
     /// Forget them
-    Drop {
-        #[command(flatten)]
-        file: ConfigFile,
-        /// As `dead list` shows them
-        #[arg(required = true)]
-        ids: Vec<i64>,
-    },
+    Drop(Which),
 }
 
-/// Runs one. The exit code is 1 if an id could not be settled.
+/// Some of them, or all.
+#[derive(Debug, Args)]
+pub(super) struct Which {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// As `dead list` shows them
+    #[arg(required_unless_present = "all")]
+    ids: Vec<i64>,
+    /// All that this can be done with
+    #[arg(long, conflicts_with = "ids")]
+    all: bool,
+}
+
+/// Runs one. The exit code is 1 if an id could not be settled or is not there.
 pub(super) async fn run(command: DeadCommand) -> anyhow::Result<ExitCode> {
     match command {
-        DeadCommand::List { file } => list(&open(&file.load()?).await?).await,
-        DeadCommand::Retry { file, ids } => {
-            let store = open(&file.load()?).await?;
-            settle(
-                &ids,
-                "waits again",
-                "not a dead turn's id; only `dead drop` settles a webhook",
-                async |id| {
-                    let request = RetryRequest {
-                        id,
-                        now: SystemClock::begin().now(),
-                    };
-                    store.retry_dead_letter(request).await
-                },
-            )
+        DeadCommand::List { file, json } => list(&open(&file).await?, json).await,
+        DeadCommand::Show { file, id, json } => show(&open(&file).await?, id, json).await,
+        DeadCommand::Retry(which) => {
+            let store = open(&which.file).await?;
+            let ids = which.ids(&store, |letter| letter.turn_id.is_some()).await?;
+            let otherwise = "not a dead turn's id, or its conversation has an unfinished turn; only `dead drop` settles a webhook";
+            settle(&ids, "waits again", otherwise, async |id| {
+                let request = RetryRequest {
+                    id,
+                    now: SystemClock::begin().now(),
+                };
+                store.retry_dead_letter(request).await
+            })
             .await
         }
-        DeadCommand::Drop { file, ids } => {
-            let store = open(&file.load()?).await?;
+        DeadCommand::Drop(which) => {
+            let store = open(&which.file).await?;
+            let ids = which.ids(&store, |_| true).await?;
             settle(&ids, "dropped", "no such id", async |id| {
                 store.drop_dead_letter(id).await
             })
@@ -69,27 +82,111 @@ pub(super) async fn run(command: DeadCommand) -> anyhow::Result<ExitCode> {
     }
 }
 
-async fn open(config: &Config) -> anyhow::Result<Sqlite> {
-    Ok(Sqlite::open_beside(&config.store).await?)
+impl Which {
+    async fn ids(
+        &self,
+        store: &Sqlite,
+        fits: impl Fn(&DeadLetter) -> bool,
+    ) -> Result<Vec<i64>, StoreError> {
+        if !self.all {
+            return Ok(self.ids.clone());
+        }
+        let letters = store.dead_letters().await?;
+        let ids = letters.iter().filter(|letter| fits(letter));
+        Ok(ids.map(|letter| letter.id.0).collect())
+    }
 }
 
-async fn list(store: &Sqlite) -> anyhow::Result<ExitCode> {
+/// Beside a relay or without one; no account's settings are needed.
+async fn open(file: &ConfigFile) -> anyhow::Result<Sqlite> {
+    Ok(Sqlite::open_beside(&file.addresses()?.store).await?)
+}
+
+async fn list(store: &Sqlite, as_json: bool) -> anyhow::Result<ExitCode> {
     let letters = store.dead_letters().await?;
-    if letters.is_empty() {
+    if as_json {
+        let shown: Vec<Value> = letters.iter().map(to_json).collect();
+        say(format_args!("{:#}", Value::Array(shown)))?;
+    } else if letters.is_empty() {
         say("no dead letters")?;
-    }
-    for letter in letters {
-        let kind = letter.event_type.unwrap_or_else(|| "turn".to_owned());
-        let conversation = letter
-            .conversation_id
-            .map_or_else(|| "-".to_owned(), |id| id.to_string());
-        let at = letter.created_at.strftime("%Y-%m-%dT%H:%M:%SZ");
-        say(format_args!(
-            "{}\t{at}\t{}\t{kind}\t{conversation}\t{}",
-            letter.id.0, letter.account, letter.error
-        ))?;
+    } else {
+        say("id\ttime\taccount\tkind\tconversation\twhat happened\twhat to do")?;
+        for letter in &letters {
+            let cells = [
+                letter.id.0.to_string(),
+                time(letter),
+                letter.account.to_string(),
+                kind(letter).to_owned(),
+                conversation(letter),
+                letter.error.clone(),
+                what_to_do(letter).to_owned(),
+            ];
+            say(cells.join("\t"))?;
+        }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn show(store: &Sqlite, id: i64, as_json: bool) -> anyhow::Result<ExitCode> {
+    let letters = store.dead_letters().await?;
+    let Some(letter) = letters.iter().find(|letter| letter.id.0 == id) else {
+        anyhow::bail!("there is no dead letter {id}; see `gladly-relay dead list`");
+    };
+    if as_json {
+        say(format_args!("{:#}", to_json(letter)))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let lines = [
+        ("id", id.to_string()),
+        ("time", time(letter)),
+        ("account", letter.account.to_string()),
+        ("kind", kind(letter).to_owned()),
+        ("conversation", conversation(letter)),
+        ("what happened", letter.error.clone()),
+        ("what to do", what_to_do(letter).to_owned()),
+    ];
+    for (name, value) in lines {
+        say(format_args!("{:<15}{value}", format!("{name}:")))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn time(letter: &DeadLetter) -> String {
+    letter.created_at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+/// The webhook's type, or that it is a turn.
+fn kind(letter: &DeadLetter) -> &str {
+    letter.event_type.as_deref().unwrap_or("turn")
+}
+
+fn conversation(letter: &DeadLetter) -> String {
+    let id = letter.conversation_id.as_ref();
+    id.map_or_else(|| "-".to_owned(), ToString::to_string)
+}
+
+fn what_to_do(letter: &DeadLetter) -> &'static str {
+    if letter.turn_id.is_none() {
+        "look for the message in Gladly, answer it there, then drop this"
+    } else if letter.may_have_answered {
+        "look at the conversation in Gladly; then drop this, or retry it: it goes to a human, and nothing is written twice"
+    } else {
+        "mend the cause, then retry this: the bot answers or a human gets it; or answer in Gladly, then drop it"
+    }
+}
+
+fn to_json(letter: &DeadLetter) -> Value {
+    json!({
+        "id": letter.id.0,
+        "at": time(letter),
+        "account": letter.account.to_string(),
+        "kind": kind(letter),
+        "turn_id": letter.turn_id.as_ref().map(ToString::to_string),
+        "conversation_id": letter.conversation_id.as_ref().map(ToString::to_string),
+        "may_have_answered": letter.may_have_answered,
+        "error": letter.error,
+        "what_to_do": what_to_do(letter),
+    })
 }
 
 async fn settle(

@@ -91,7 +91,7 @@ impl Driver {
         // Before the next claim, not only once the task is at its turn.
         let running = shared.running.enter(&stored);
         let work = async move {
-            run_to_end(shared, &account, stored, standing, let_go).await;
+            Box::pin(run_to_end(shared, &account, stored, standing, let_go)).await;
             drop((permit, running));
             account.wake.notify_one();
         };

@@ -20,6 +20,7 @@ mod cli;
 mod clocks;
 mod connections;
 mod damage;
+mod dead;
 mod decisions;
 mod demo;
 mod deploy;

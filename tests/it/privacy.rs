@@ -158,7 +158,7 @@ async fn nobody_s_words_are_in_a_dead_letter() {
     assert_no_words(&relay, "with a dead letter");
     let listed = dead_list(&relay).await;
     let text = String::from_utf8(listed.stdout).unwrap();
-    assert_eq!(text.lines().count(), 1, "{text}");
+    assert_eq!(text.lines().count(), 2, "a head and a letter: {text}");
     assert!(text.contains("another conversation"), "{text}");
     assert!(!text.contains(NEEDLE), "{text}");
 }
