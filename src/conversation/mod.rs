@@ -22,6 +22,8 @@ pub use clearance::{Clearance, Stale};
 pub use facts::{FRESH, Facts, Look, Whose, is_late_by};
 pub use known::{Closing, Known, Repetition, Written};
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::id::{AgentId, InboxId};
@@ -60,6 +62,17 @@ impl<T> Named<T> {
         match self {
             Self::This(id) => Some(id),
             Self::Nobody | Self::Unreadable => None,
+        }
+    }
+}
+
+/// For people: an id, or what stands in its place.
+impl<T: fmt::Display> fmt::Display for Named<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nobody => f.write_str("none"),
+            Self::This(id) => id.fmt(f),
+            Self::Unreadable => f.write_str("unreadable"),
         }
     }
 }

@@ -15,7 +15,7 @@ use super::late_note::LateNote;
 use super::turn::{Action, Context, Happened, PartKind, Purpose, Question, Step, Turn};
 use super::{Account, Shared};
 use crate::clock::{later, time_until};
-use crate::conversation::{Clearance, Look, Whose};
+use crate::conversation::{Clearance, Holder, Look, Whose};
 use crate::gladly::{
     Admission, Ask, Conversation, Effort, Engaged, GladlyError, Permit, Permits, Precedence,
     Refusal, ReplyContent,
@@ -459,7 +459,10 @@ impl Run {
             let now = self.shared.clock.now().at;
             let took = time_until(now, self.turn.received_at());
             self.shared.metrics.turn(&self.account.name, &outcome, took);
-            log_end(&outcome, took);
+            let left_to = matches!(outcome, Outcome::Skipped(_))
+                .then(|| self.standing.known.facts.holder())
+                .flatten();
+            log_end(&outcome, took, left_to);
             if !matches!(outcome, Outcome::Skipped(_)) {
                 self.account.late_notes.forget(&self.target());
             }
@@ -581,7 +584,8 @@ pub(super) fn after_panic(now: jiff::Timestamp) -> Progress {
     }
 }
 
-fn log_end(outcome: &Outcome, took: Duration) {
+/// `left_to` is who has it, where the relay left it alone.
+fn log_end(outcome: &Outcome, took: Duration, left_to: Option<&Holder>) {
     let (word, reason) = (outcome.as_str(), outcome.reason().unwrap_or_default());
     let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     if matches!(outcome, Outcome::Dead(_)) {
@@ -592,6 +596,15 @@ fn log_end(outcome: &Outcome, took: Duration) {
             "the turn is a dead letter: a person must look"
         );
     } else {
-        tracing::info!(outcome = word, reason, took_ms, "the turn ended");
+        let inbox_id = left_to.map(|holder| holder.inbox_id.to_string());
+        let agent_id = left_to.map(|holder| holder.agent_id.to_string());
+        tracing::info!(
+            outcome = word,
+            reason,
+            took_ms,
+            inbox_id,
+            agent_id,
+            "the turn ended"
+        );
     }
 }

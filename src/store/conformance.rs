@@ -10,6 +10,7 @@ use bench::{
     message, moment, retry, running, save, the_bots, written,
 };
 
+use super::types::MOST_UNUSABLE;
 use super::{
     Backlog, Change, Delivery, Learnt, Message, Progress, Recorded, Source, StoreError, Swept,
 };
@@ -68,6 +69,7 @@ cases! {
     a_dead_turn_is_not_reopened_beside_another,
     a_dead_letter_is_dropped_once,
     an_unusable_event_is_a_dead_letter,
+    of_a_flood_of_unusable_events_so_many_are_kept,
     the_backlog_counts_turns_lanes_and_dead_letters,
     a_purge_keeps_what_is_needed,
     nothing_is_done_once_it_is_closed,
@@ -951,6 +953,33 @@ async fn a_dead_letter_is_dropped_once(bench: &mut Bench) {
         .unwrap();
     let next = store.dead_letters().await.unwrap().remove(0);
     assert!(next.id > letter.id, "ids are not given twice");
+}
+
+async fn of_a_flood_of_unusable_events_so_many_are_kept(bench: &mut Bench) {
+    let store = bench.store();
+    let unusable = |name: &str| delivery(name, 0, Change::Unusable("no id".to_owned()));
+    for number in 0..MOST_UNUSABLE {
+        store.record(unusable(&format!("e{number}"))).await.unwrap();
+    }
+    let kept = store.dead_letters().await.unwrap();
+    assert_eq!(kept.len(), MOST_UNUSABLE);
+    let told = store.record(unusable("one more")).await.unwrap();
+    assert_eq!(told, Recorded::Accepted);
+    let other = Delivery {
+        account: AccountName::new("other"),
+        ..unusable("another's")
+    };
+    store.record(other).await.unwrap();
+    let letters = store.dead_letters().await.unwrap();
+    assert_eq!(letters[..MOST_UNUSABLE], kept, "the first are kept");
+    assert_eq!(
+        letters.len(),
+        MOST_UNUSABLE + 1,
+        "each account's for itself"
+    );
+    store.drop_dead_letter(kept[0].id).await.unwrap();
+    store.record(unusable("another")).await.unwrap();
+    assert_eq!(store.dead_letters().await.unwrap().len(), MOST_UNUSABLE + 1);
 }
 
 async fn an_unusable_event_is_a_dead_letter(bench: &mut Bench) {

@@ -133,6 +133,12 @@ impl Tables {
             }
             picture.dead_letter = Some(letter.clone());
         }
+        if let Some(account) = &needs.unusable_of {
+            let letters = self.dead_letters.values();
+            let unusable =
+                letters.filter(|letter| letter.account == *account && letter.turn_id.is_none());
+            picture.unusable = unusable.count();
+        }
         picture
     }
 

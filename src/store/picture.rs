@@ -28,6 +28,8 @@ pub struct Needs {
     pub due: Option<ClaimRequest>,
     /// This dead letter, its conversation and its turn.
     pub dead_letter: Option<DeadLetterId>,
+    /// How many dead letters of unusable events this account has.
+    pub unusable_of: Option<AccountName>,
 }
 
 /// What is remembered of a conversation, and its lane.
@@ -67,6 +69,8 @@ pub struct Picture {
     pub turns: HashMap<TurnId, Result<StoredTurn, Unreadable>>,
     /// The dead letter asked for.
     pub dead_letter: Option<DeadLetter>,
+    /// The number of dead letters of unusable events that was asked for.
+    pub unusable: usize,
     /// The id of the next turn that begins.
     pub next_turn_id: i64,
     /// What has changed.
@@ -167,7 +171,9 @@ impl Needs {
                         conversation(source);
                         conversation(destination);
                     }
-                    Change::Unusable(_) => {}
+                    Change::Unusable(_) => {
+                        needs.unusable_of = Some(delivery.account.clone());
+                    }
                 }
             }
             Command::Claim(request) => needs.due = Some(request.clone()),

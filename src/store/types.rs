@@ -459,6 +459,9 @@ impl fmt::Debug for Progress {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DeadLetterId(pub i64);
 
+/// The most dead letters of unusable events that are kept for one account.
+pub(super) const MOST_UNUSABLE: usize = 1_000;
+
 /// What a person must look at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetter {

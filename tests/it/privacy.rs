@@ -233,3 +233,32 @@ async fn the_log_holds_no_words_and_no_secret_at_any_level() {
         assert!(!log.contains(secret), "{secret} is in the log");
     }
 }
+
+#[tokio::test]
+async fn the_log_tells_who_has_what_was_left_alone() {
+    let mut relay = Setup::default().start_without_relay().await;
+    let process = RelayProcess::start(&relay.config_file()).await;
+    relay.point_webhook_to(&process.url);
+    let left = relay.conversation();
+    relay.gladly.take_over(&left);
+    relay.all_told().await;
+    relay.says(&left, "hello");
+    let moved = relay.conversation();
+    relay.says(&moved, "I want to talk to a real person");
+    soon(
+        relay
+            .gladly
+            .wait_for(|world| world.conversation(&moved).unwrap().inbox_id == "human-inbox"),
+    )
+    .await;
+    let (_, log) = process.terminate_and_read().await;
+    let options = relay.gladly.options();
+    let line = log
+        .lines()
+        .find(|line| line.contains("the turn ended") && line.contains(&left))
+        .unwrap_or_else(|| panic!("{log}"));
+    let line: serde_json::Value = serde_json::from_str(line).unwrap();
+    assert_eq!(line["reason"], "human_assigned");
+    assert_eq!(line["inbox_id"], options.ai_inbox_id.as_str());
+    assert_eq!(line["agent_id"], options.human_agent_id.as_str());
+}

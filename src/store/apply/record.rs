@@ -6,7 +6,9 @@ use crate::conversation::{Closing, Holder, Status, Written};
 use crate::id::{ConversationId, ItemId};
 use crate::store::lane::Arrival;
 use crate::store::picture::{Conversation, Key, Picture};
-use crate::store::types::{Change, DeadLetter, DeadLetterId, Delivery, Message, Recorded, Source};
+use crate::store::types::{
+    Change, DeadLetter, DeadLetterId, Delivery, MOST_UNUSABLE, Message, Recorded, Source,
+};
 
 pub(super) fn record(delivery: Delivery, picture: &mut Picture) -> Recorded {
     let forgotten_until = picture.forgotten_until.get(&delivery.account);
@@ -55,6 +57,8 @@ pub(super) fn record(delivery: Delivery, picture: &mut Picture) -> Recorded {
                 picture,
             );
         }
+        // The first of a flood tell as much as all.
+        Change::Unusable(_) if picture.unusable >= MOST_UNUSABLE => {}
         Change::Unusable(error) => picture.changes.dead_letters.push(DeadLetter {
             id: DeadLetterId(0),
             account: delivery.account,

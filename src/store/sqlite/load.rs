@@ -57,6 +57,12 @@ impl Loader<'_> {
         if let Some(id) = needs.dead_letter {
             self.dead_letter(id, &mut picture)?;
         }
+        if let Some(account) = &needs.unusable_of {
+            let count = "SELECT count(*) FROM dead_letters WHERE account = ? AND turn_id IS NULL";
+            let mut statement = self.connection.prepare_cached(count)?;
+            let count: i64 = statement.query_row([account.as_str()], |row| row.get(0))?;
+            picture.unusable = usize::try_from(count).unwrap_or(usize::MAX);
+        }
         Ok(picture)
     }
 
