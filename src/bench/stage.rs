@@ -27,6 +27,24 @@ pub(super) enum Neighbour<'a> {
     Other(&'a Gladly),
 }
 
+impl Neighbour<'_> {
+    /// Its Gladly; `first` is that of the first account.
+    fn gladly<'a>(&'a self, first: &'a Gladly) -> &'a Gladly {
+        match self {
+            Self::Twin => first,
+            Self::Other(gladly) => gladly,
+        }
+    }
+
+    /// The inbox that it answers in its Gladly: one for each account.
+    pub(super) fn inbox(self, gladly: &Gladly) -> String {
+        match self {
+            Self::Twin => gladly.options().other_inbox_id,
+            Self::Other(_) => gladly.options().ai_inbox_id,
+        }
+    }
+}
+
 /// How the stage is set.
 pub(super) struct Scenery<'a> {
     /// The relay's binary.
@@ -231,16 +249,26 @@ answer_deadline = "{deadline}ms"
         deadline = scenery.answer_deadline.as_millis(),
         policy = scenery.policy,
     );
-    text.push_str(&account(scenery, IDENTIFIER, gladly, gleen));
-    let neighbour = scenery.neighbour.map(|neighbour| match neighbour {
-        Neighbour::Twin => account(scenery, NEIGHBOUR, gladly, gleen),
-        Neighbour::Other(other) => account(scenery, NEIGHBOUR, other, gleen),
+    let account = |identifier, gladly: &Gladly, inbox: &str| {
+        account(scenery, identifier, gladly, inbox, gleen)
+    };
+    let ai_inbox = gladly.options().ai_inbox_id;
+    text.push_str(&account(IDENTIFIER, gladly, &ai_inbox));
+    let neighbour = scenery.neighbour.map(|neighbour| {
+        let gladly = neighbour.gladly(gladly);
+        account(NEIGHBOUR, gladly, &neighbour.inbox(gladly))
     });
     text.push_str(&neighbour.unwrap_or_default());
     text
 }
 
-fn account(scenery: &Scenery<'_>, identifier: &str, gladly: &Gladly, gleen: &Gleen) -> String {
+fn account(
+    scenery: &Scenery<'_>,
+    identifier: &str,
+    gladly: &Gladly,
+    ai_inbox_id: &str,
+    gleen: &Gleen,
+) -> String {
     let options = gladly.options();
     format!(
         r#"
@@ -264,7 +292,6 @@ timeout = "{gleen_timeout}ms"
         gladly_url = gladly.url(),
         username = options.username,
         api_token = options.api_token,
-        ai_inbox_id = options.ai_inbox_id,
         handoff_inbox_id = options.handoff_inbox_id,
         agent_id = options.bot_agent_id,
         requests_per_second = options.requests_per_second.unwrap_or(UNLIMITED),

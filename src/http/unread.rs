@@ -1,8 +1,8 @@
-//! The rest of a body whose answer was ready before it was read.
+//! A body whose answer was ready before it was read.
 //!
 //! An answer that comes while the caller still sends ends the connection: what
 //! follows can't be told from a next request. Proxies take that for a failure, and
-//! keep no connections. So the rest is read first, unless it is long or late; then
+//! keep no connections. So it is read first, unless it is long or late; then
 //! the answer says that the connection ends.
 
 use std::pin::Pin;
@@ -24,7 +24,7 @@ use tokio::time::timeout;
 const MOST: u64 = 256 * 1024;
 const WITHIN: Duration = Duration::from_secs(2);
 
-/// Reads what the handler left of the body, before its answer is sent.
+/// Reads the body that the handler has not begun, before its answer is sent.
 pub(super) async fn read_unread(request: Request, next: Next) -> Response {
     if request.body().is_end_stream() {
         return next.run(request).await;
@@ -35,13 +35,16 @@ pub(super) async fn read_unread(request: Request, next: Next) -> Response {
         let shared = Shared(Arc::new(Mutex::new(Lent {
             body,
             is_begun: false,
+            is_ended: false,
         })));
         Body::new(unread.insert(shared).clone())
     });
     let mut response = next.run(request).await;
     let is_read = match unread {
+        // Whoever has begun has waited for it long enough.
+        Some(unread) if unread.lent().is_begun => unread.lent().is_ended,
         // The caller waits for leave to send it.
-        Some(unread) if expects && !unread.lent().is_begun => false,
+        Some(_) if expects => false,
         Some(unread) => unread.read().await,
         None => true,
     };
@@ -59,6 +62,7 @@ struct Shared(Arc<Mutex<Lent>>);
 struct Lent {
     body: Body,
     is_begun: bool,
+    is_ended: bool,
 }
 
 impl Shared {
@@ -96,7 +100,9 @@ impl hyper::body::Body for Shared {
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let mut lent = self.lent();
         lent.is_begun = true;
-        Pin::new(&mut lent.body).poll_frame(cx)
+        let frame = Pin::new(&mut lent.body).poll_frame(cx);
+        lent.is_ended = matches!(frame, Poll::Ready(None)) || lent.body.is_end_stream();
+        frame
     }
 
     fn is_end_stream(&self) -> bool {

@@ -349,7 +349,8 @@ async fn accounts_of_one_organization_share_its_limit() {
     let second = first
         .replace("\"acme\"", "\"twin\"")
         .replace("identifier-of-acme", "identifier-of-twin")
-        .replace("the-next-identifier", "the-next-of-twin");
+        .replace("the-next-identifier", "the-next-of-twin")
+        .replace("\"ai-inbox\"", "\"other-inbox\"");
     relay.toml = format!("{}[[account]]{second}", relay.toml);
     relay.boot().await;
     let client = reqwest::Client::new();
@@ -357,6 +358,7 @@ async fn accounts_of_one_organization_share_its_limit() {
         let conversation = relay.conversation();
         relay.says(&conversation, "hello");
         let conversation = relay.conversation();
+        relay.gladly.move_to(&conversation, "other-inbox", None);
         let item = relay
             .gladly
             .customer_message_without_webhook(&conversation, &Message::chat("hello"));

@@ -87,10 +87,12 @@ async fn visit(setup: &Setup, other: Option<&Gladly>, burst: usize) -> anyhow::R
     scenery.gladly = GladlyOptions::default();
     scenery.gleen.think_time = THINKING;
     scenery.answer_deadline = Duration::from_hours(1);
-    scenery.neighbour = Some(other.map_or(Neighbour::Twin, Neighbour::Other));
+    let neighbour = other.map_or(Neighbour::Twin, Neighbour::Other);
+    scenery.neighbour = Some(neighbour);
     let stage = Stage::set(scenery).await?;
     let gladly = other.unwrap_or(&stage.gladly);
-    let alone = visitors(&stage, gladly).await?;
+    let inbox = neighbour.inbox(gladly);
+    let alone = visitors(&stage, gladly, &inbox).await?;
     stage.connect();
     let load = Load {
         messages: burst,
@@ -104,7 +106,7 @@ async fn visit(setup: &Setup, other: Option<&Gladly>, burst: usize) -> anyhow::R
         restart: false,
     };
     write(&stage, load, Instant::now()).await;
-    let meanwhile = visitors(&stage, gladly).await?;
+    let meanwhile = visitors(&stage, gladly, &inbox).await?;
     let left = stage.relay.backlog().await?;
     let (made, needed) = (LIMIT * 60.0, count(burst) * super::CALLS);
     ensure!(
@@ -115,12 +117,13 @@ async fn visit(setup: &Setup, other: Option<&Gladly>, burst: usize) -> anyhow::R
     Ok(Visits { alone, meanwhile })
 }
 
-async fn visitors(stage: &Stage, gladly: &Gladly) -> anyhow::Result<Waits> {
+async fn visitors(stage: &Stage, gladly: &Gladly, inbox: &str) -> anyhow::Result<Waits> {
     let http = reqwest::Client::builder().no_proxy().build()?;
     let url = format!("http://127.0.0.1:{}/webhooks/gladly", stage.relay.port());
     let mut waits = Waits::default();
     for _ in 0..VISITORS {
         let id = gladly.add_conversation("A visitor");
+        gladly.move_to(&id, inbox, None);
         let message = Message::chat("Where is my order?");
         let item = gladly.customer_message_without_webhook(&id, &message);
         let came = Instant::now();
