@@ -3,8 +3,9 @@
 //! gave up, for an operator to retry or drop.
 //!
 //! The journal is the queue: recording an event and queueing its turn are one
-//! write. When a method that writes has returned, its effect survives a power
-//! cut.
+//! write. When a method that writes has returned, its effect survives the end of
+//! the process; a webhook's, and progress before a write into Gladly, a power cut
+//! too. Of the rest a power cut loses the last moments only, which a turn does again.
 //!
 //! A back end does three plain things for a batch of [`Command`]s: it loads
 //! what they need ([`Needs`]) into a [`Picture`], lets [`apply()`] change that, and

@@ -98,8 +98,8 @@ fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.busy_timeout(BUSY_TIMEOUT)?;
-    // `synchronous`: a commit that has returned must survive a power cut, for
-    // Gladly is told 200 on the strength of it. `wal_autocheckpoint`: the writer
+    // `synchronous`: a commit that has returned survives a power cut, for Gladly is
+    // told 200 on the strength of it; the writer goes without where it may. `wal_autocheckpoint`: the writer
     // does it between batches, while nobody waits. `foreign_keys`: there are none.
     // `temp_store`: statement journals in files would cost most of the time.
     // `secure_delete`: ids older than the retention are gone from the file.
