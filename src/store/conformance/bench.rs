@@ -220,3 +220,11 @@ pub(in crate::store) fn ended(outcome: Outcome) -> Progress {
         state: "last".to_owned(),
     }
 }
+
+pub(in crate::store) fn dead(may_have_answered: bool) -> Progress {
+    Progress::Ended {
+        outcome: Outcome::Dead("it broke".to_owned()),
+        may_have_answered,
+        state: "last".to_owned(),
+    }
+}

@@ -1,0 +1,243 @@
+//! What was given up: kept, retried, dropped.
+
+use super::*;
+
+cases! {
+    a_dead_turns_messages_wait_again,
+    what_was_settled_since_does_not_wait_again,
+    a_dead_turn_that_may_have_answered_goes_on_itself,
+    a_retry_by_a_clock_ahead_or_behind_is_due_at_once,
+    a_dead_turn_is_not_reopened_beside_another,
+    a_dead_letter_is_dropped_once,
+    an_unusable_event_is_a_dead_letter,
+    of_a_flood_of_unusable_events_so_many_are_kept,
+}
+
+async fn a_dead_turns_messages_wait_again(bench: &mut Bench) {
+    bench
+        .store()
+        .record(message("e1", "c", "i1", 0))
+        .await
+        .unwrap();
+    let turn = bench.claim_one(1, 1).await;
+    let store = bench.store();
+    store
+        .save(save(&turn, 1, 2, vec![], dead(false)))
+        .await
+        .unwrap();
+    assert!(store.claim(claim(1, 3, 10)).await.unwrap().turns.is_empty());
+    let letters = store.dead_letters().await.unwrap();
+    let [letter] = &letters[..] else { panic!() };
+    assert_eq!(
+        (letter.turn_id, letter.may_have_answered),
+        (Some(turn.id), false)
+    );
+    assert_eq!(
+        (letter.error.as_str(), letter.created_at),
+        ("it broke", at(2))
+    );
+    assert!(store.retry_dead_letter(retry(letter.id, 50)).await.unwrap());
+    assert!(!store.retry_dead_letter(retry(letter.id, 50)).await.unwrap());
+    assert_eq!(store.dead_letters().await.unwrap(), []);
+    let again = bench.claim_one(1, 51).await;
+    assert!(again.id > turn.id);
+    assert_eq!(
+        (again.retried, again.deadline_at),
+        (false, at(51 + DEADLINE))
+    );
+    assert_eq!(again.messages[0].item_id, item("i1"));
+}
+
+async fn what_was_settled_since_does_not_wait_again(bench: &mut Bench) {
+    let store = bench.store();
+    for (event, item_id) in [("e1", "i1"), ("e2", "i2")] {
+        store.record(message(event, "c", item_id, 0)).await.unwrap();
+    }
+    let turn = bench.claim_one(1, 1).await;
+    let store = bench.store();
+    store
+        .save(save(&turn, 1, 2, vec![], dead(false)))
+        .await
+        .unwrap();
+    let settle = async |event, items: &[&str], second| {
+        store
+            .record(message(event, "c", event, second))
+            .await
+            .unwrap();
+        let later = bench.claim_one(1, second).await;
+        let items = items.iter().map(|id| item(id)).collect();
+        let learnt = vec![Learnt::Settled(items)];
+        let replied = save(&later, 1, second, learnt, ended(Outcome::Replied));
+        store.save(replied).await.unwrap();
+    };
+    settle("e3", &["i1"], 3).await;
+    let letter = store.dead_letters().await.unwrap().remove(0);
+    assert!(store.retry_dead_letter(retry(letter.id, 4)).await.unwrap());
+    let again = bench.claim_one(1, 5).await;
+    assert_eq!(
+        (again.messages.len(), &again.messages[0].item_id),
+        (1, &item("i2"))
+    );
+    store
+        .save(save(&again, 1, 6, vec![], dead(false)))
+        .await
+        .unwrap();
+    settle("e4", &["i2"], 7).await;
+    let letter = store.dead_letters().await.unwrap().remove(0);
+    assert!(store.retry_dead_letter(retry(letter.id, 8)).await.unwrap());
+    assert_eq!(store.dead_letters().await.unwrap(), []);
+    assert!(store.claim(claim(1, 9, 10)).await.unwrap().turns.is_empty());
+}
+
+async fn a_dead_turn_that_may_have_answered_goes_on_itself(bench: &mut Bench) {
+    bench
+        .store()
+        .record(message("e1", "c", "i1", 0))
+        .await
+        .unwrap();
+    let turn = bench.claim_one(1, 1).await;
+    let store = bench.store();
+    store
+        .save(save(&turn, 1, 2, vec![], running("s")))
+        .await
+        .unwrap();
+    store
+        .save(save(&turn, 1, 3, vec![], dead(true)))
+        .await
+        .unwrap();
+    let letter = store.dead_letters().await.unwrap().remove(0);
+    assert!(letter.may_have_answered);
+    assert!(store.retry_dead_letter(retry(letter.id, 50)).await.unwrap());
+    let again = bench.claim_one(1, 50).await;
+    assert_eq!((again.id, again.retried), (turn.id, true));
+    assert_eq!(
+        (again.state.as_deref(), again.words, again.end),
+        (Some("last"), None, None)
+    );
+}
+
+async fn a_retry_by_a_clock_ahead_or_behind_is_due_at_once(bench: &mut Bench) {
+    for (number, their_second) in [(1, 9_000), (2, 1_000)] {
+        for may_have_answered in [false, true] {
+            let name = format!("{number}-{may_have_answered}");
+            let store = bench.store();
+            store
+                .record(message(&name, &name, &name, 5_000))
+                .await
+                .unwrap();
+            let turn = bench.claim_one(1, 5_001).await;
+            let store = bench.store();
+            let dead = save(&turn, 1, 5_002, vec![], dead(may_have_answered));
+            store.save(dead).await.unwrap();
+            let letters = store.dead_letters().await.unwrap();
+            let retry = retry(letters[0].id, their_second);
+            assert!(store.retry_dead_letter(retry).await.unwrap());
+            let again = bench.claim_one(1, 5_003).await;
+            if !may_have_answered {
+                assert_eq!(again.deadline_at, at(5_003 + DEADLINE), "{name}");
+            }
+            assert!(again.received_at <= at(5_003), "{name}");
+            let ended = save(&again, 1, 5_004, vec![], ended(Outcome::Replied));
+            bench.store().save(ended).await.unwrap();
+        }
+    }
+}
+
+async fn a_dead_turn_is_not_reopened_beside_another(bench: &mut Bench) {
+    bench
+        .store()
+        .record(message("e1", "c", "i1", 0))
+        .await
+        .unwrap();
+    let turn = bench.claim_one(1, 1).await;
+    bench
+        .store()
+        .save(save(&turn, 1, 2, vec![], dead(true)))
+        .await
+        .unwrap();
+    bench
+        .store()
+        .record(message("e2", "c", "i2", 3))
+        .await
+        .unwrap();
+    let other = bench.claim_one(1, 4).await;
+    let store = bench.store();
+    let letter = store.dead_letters().await.unwrap().remove(0);
+    assert!(!store.retry_dead_letter(retry(letter.id, 5)).await.unwrap());
+    assert_eq!(store.dead_letters().await.unwrap().len(), 1);
+    store
+        .save(save(&other, 1, 6, vec![], ended(Outcome::Replied)))
+        .await
+        .unwrap();
+    assert!(store.retry_dead_letter(retry(letter.id, 7)).await.unwrap());
+    assert_eq!(bench.claim_one(1, 8).await.id, turn.id);
+}
+
+async fn a_dead_letter_is_dropped_once(bench: &mut Bench) {
+    bench
+        .store()
+        .record(message("e1", "c", "i1", 0))
+        .await
+        .unwrap();
+    let turn = bench.claim_one(1, 1).await;
+    let store = bench.store();
+    store
+        .save(save(&turn, 1, 2, vec![], dead(false)))
+        .await
+        .unwrap();
+    let letter = store.dead_letters().await.unwrap().remove(0);
+    assert!(store.drop_dead_letter(letter.id).await.unwrap());
+    assert!(!store.drop_dead_letter(letter.id).await.unwrap());
+    assert!(!store.retry_dead_letter(retry(letter.id, 3)).await.unwrap());
+    store
+        .record(delivery("e2", 4, Change::Unusable("no id".to_owned())))
+        .await
+        .unwrap();
+    let next = store.dead_letters().await.unwrap().remove(0);
+    assert!(next.id > letter.id, "ids are not given twice");
+}
+
+async fn of_a_flood_of_unusable_events_so_many_are_kept(bench: &mut Bench) {
+    let store = bench.store();
+    let unusable = |name: &str| delivery(name, 0, Change::Unusable("no id".to_owned()));
+    for number in 0..MOST_UNUSABLE {
+        store.record(unusable(&format!("e{number}"))).await.unwrap();
+    }
+    let kept = store.dead_letters().await.unwrap();
+    assert_eq!(kept.len(), MOST_UNUSABLE);
+    let told = store.record(unusable("one more")).await.unwrap();
+    assert_eq!(told, Recorded::Accepted);
+    let other = Delivery {
+        account: AccountName::new("other"),
+        ..unusable("another's")
+    };
+    store.record(other).await.unwrap();
+    let letters = store.dead_letters().await.unwrap();
+    assert_eq!(letters[..MOST_UNUSABLE], kept, "the first are kept");
+    assert_eq!(
+        letters.len(),
+        MOST_UNUSABLE + 1,
+        "each account's for itself"
+    );
+    store.drop_dead_letter(kept[0].id).await.unwrap();
+    store.record(unusable("another")).await.unwrap();
+    assert_eq!(store.dead_letters().await.unwrap().len(), MOST_UNUSABLE + 1);
+}
+
+async fn an_unusable_event_is_a_dead_letter(bench: &mut Bench) {
+    let store = bench.store();
+    let unusable = delivery("e1", 0, Change::Unusable("no id".to_owned()));
+    assert_eq!(
+        store.record(unusable.clone()).await.unwrap(),
+        Recorded::Accepted
+    );
+    assert_eq!(store.record(unusable).await.unwrap(), Recorded::Duplicate);
+    let letters = store.dead_letters().await.unwrap();
+    let [letter] = &letters[..] else { panic!() };
+    assert_eq!(
+        (letter.turn_id, letter.event_type.as_deref()),
+        (None, Some("TEST"))
+    );
+    assert!(!store.retry_dead_letter(retry(letter.id, 1)).await.unwrap());
+    assert!(store.drop_dead_letter(letter.id).await.unwrap());
+}
