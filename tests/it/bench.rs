@@ -43,11 +43,12 @@ const RELAY: [&str; 9] = [
     "start_waiting",
     "first_turn_waiting",
 ];
-const LIMIT: [&str; 7] = [
+const LIMIT: [&str; 8] = [
     "sliding",
     "whole_seconds",
     "token_bucket",
     "far",
+    "jittery",
     "beside_2",
     "beside_5",
     "restarted",

@@ -30,7 +30,7 @@ const BURSTS: [usize; 3] = [150, 300, 600];
 const STEADY: [(f64, usize); 2] = [(4.0, 480), (6.0, 720)];
 
 /// What the limit is met under. Its key is part of its figures' keys.
-const CONDITIONS: [Condition; 7] = [
+const CONDITIONS: [Condition; 8] = [
     Condition {
         key: "sliding",
         words: "sliding second",
@@ -51,6 +51,17 @@ const CONDITIONS: [Condition; 7] = [
     },
     Condition {
         key: "far",
+        words: "180 to 220 ms away",
+        configure: |gladly| {
+            gladly.latency = Latency {
+                least: Duration::from_millis(180),
+                jitter: Duration::from_millis(40),
+            };
+        },
+        restart: false,
+    },
+    Condition {
+        key: "jittery",
         words: "20 to 200 ms away",
         configure: |gladly| {
             gladly.latency = Latency {
