@@ -1,5 +1,6 @@
 //! The bot answers in the customer's language where it can be told surely.
 
+use gladly_relay::outcome::Outcome;
 use gladly_relay::sim::Message;
 
 use crate::support::{Setup, TestRelay};
@@ -67,5 +68,22 @@ async fn other_languages_ask_for_a_human_by_the_operators_patterns() {
         .outcome_of("Kann ich mit einem MITARBEITER sprechen?")
         .await;
     assert_eq!(relay.gleen.requests().len(), 0);
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn a_language_learnt_before_is_not_told_once_that_is_switched_off() {
+    let mut relay = Setup::policy("detect_language = true").start().await;
+    let german = "Guten Tag, ich habe meine Bestellung leider noch nicht bekommen.";
+    let (conversation, _) = relay.outcome_of(german).await;
+    relay.toml = relay
+        .toml
+        .replace("detect_language = true", "detect_language = false");
+    relay.restart().await;
+    relay.says(&conversation, "12345");
+    assert_eq!(relay.next_outcome().await, Outcome::Replied);
+    let questions = relay.gleen.questions();
+    let locales = questions.iter().map(|question| question.locale.as_deref());
+    assert_eq!(locales.collect::<Vec<_>>(), [Some("de"), None]);
     relay.finish().await;
 }

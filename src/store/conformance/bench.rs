@@ -11,7 +11,7 @@ use crate::conversation::{Bot, Holder, Look, Named, Status, Written};
 use crate::id::{AccountName, AgentId, ConversationId, EventId, InboxId, ItemId};
 use crate::outcome::Outcome;
 use crate::store::{
-    Change, ClaimRequest, DeadLetterId, Delivery, Learnt, Memory, Operations, Progress,
+    Change, ClaimRequest, DeadLetterId, Delivery, Learnt, Memory, Operations, Progress, Recorded,
     RetryRequest, Runner, Save, Source, Sqlite, Store, StoredTurn,
 };
 
@@ -56,6 +56,17 @@ impl Bench {
                 *sqlite = Sqlite::open(&folder.path().join("store.db")).await.unwrap();
             }
         }
+    }
+
+    /// Journals a delivery.
+    pub(in crate::store) async fn record(&self, delivery: Delivery) -> Recorded {
+        self.store().record(delivery).await.unwrap()
+    }
+
+    /// A customer writes in "c", and the turn begins a second later.
+    pub(in crate::store) async fn begin_one(&self) -> StoredTurn {
+        self.record(message("e1", "c", "i1", 0)).await;
+        self.claim_one(1, 1).await
     }
 
     /// Claims the one turn that is due.

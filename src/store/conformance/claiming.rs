@@ -108,12 +108,7 @@ async fn a_lane_runs_one_turn_at_a_time(bench: &mut Bench) {
 }
 
 async fn a_turn_put_off_goes_on_when_it_said(bench: &mut Bench) {
-    bench
-        .store()
-        .record(message("e1", "c", "i1", 0))
-        .await
-        .unwrap();
-    let turn = bench.claim_one(1, 1).await;
+    let turn = bench.begin_one().await;
     let store = bench.store();
     let put_off = |until, state| Progress::PutOff {
         state,
@@ -169,12 +164,7 @@ async fn a_turn_put_off_that_is_in_hand_still_is_not_claimed(bench: &mut Bench) 
 }
 
 async fn the_next_messages_deadline_wakes_a_turn_put_off(bench: &mut Bench) {
-    bench
-        .store()
-        .record(message("e1", "c", "i1", 0))
-        .await
-        .unwrap();
-    let turn = bench.claim_one(1, 1).await;
+    let turn = bench.begin_one().await;
     let store = bench.store();
     let progress = Progress::PutOff {
         state: None,

@@ -14,12 +14,7 @@ cases! {
 }
 
 async fn a_dead_turns_messages_wait_again(bench: &mut Bench) {
-    bench
-        .store()
-        .record(message("e1", "c", "i1", 0))
-        .await
-        .unwrap();
-    let turn = bench.claim_one(1, 1).await;
+    let turn = bench.begin_one().await;
     let store = bench.store();
     store
         .save(save(&turn, 1, 2, vec![], dead(false)))
@@ -90,12 +85,7 @@ async fn what_was_settled_since_does_not_wait_again(bench: &mut Bench) {
 }
 
 async fn a_dead_turn_that_may_have_answered_goes_on_itself(bench: &mut Bench) {
-    bench
-        .store()
-        .record(message("e1", "c", "i1", 0))
-        .await
-        .unwrap();
-    let turn = bench.claim_one(1, 1).await;
+    let turn = bench.begin_one().await;
     let store = bench.store();
     store
         .save(save(&turn, 1, 2, vec![], running("s")))
@@ -144,22 +134,13 @@ async fn a_retry_by_a_clock_ahead_or_behind_is_due_at_once(bench: &mut Bench) {
 }
 
 async fn a_dead_turn_is_not_reopened_beside_another(bench: &mut Bench) {
-    bench
-        .store()
-        .record(message("e1", "c", "i1", 0))
-        .await
-        .unwrap();
-    let turn = bench.claim_one(1, 1).await;
+    let turn = bench.begin_one().await;
     bench
         .store()
         .save(save(&turn, 1, 2, vec![], dead(true)))
         .await
         .unwrap();
-    bench
-        .store()
-        .record(message("e2", "c", "i2", 3))
-        .await
-        .unwrap();
+    bench.record(message("e2", "c", "i2", 3)).await;
     let other = bench.claim_one(1, 4).await;
     let store = bench.store();
     let letter = store.dead_letters().await.unwrap().remove(0);
@@ -174,12 +155,7 @@ async fn a_dead_turn_is_not_reopened_beside_another(bench: &mut Bench) {
 }
 
 async fn a_dead_letter_is_dropped_once(bench: &mut Bench) {
-    bench
-        .store()
-        .record(message("e1", "c", "i1", 0))
-        .await
-        .unwrap();
-    let turn = bench.claim_one(1, 1).await;
+    let turn = bench.begin_one().await;
     let store = bench.store();
     store
         .save(save(&turn, 1, 2, vec![], dead(false)))

@@ -64,11 +64,7 @@ async fn the_backlog_counts_turns_lanes_and_dead_letters(bench: &mut Bench) {
 }
 
 async fn a_purge_keeps_what_is_needed(bench: &mut Bench) {
-    bench
-        .store()
-        .record(message("e1", "a", "i1", 0))
-        .await
-        .unwrap();
+    bench.record(message("e1", "a", "i1", 0)).await;
     let turn = bench.claim_one(1, 1).await;
     let store = bench.store();
     store.record(merge("e2", "a", "b", 2)).await.unwrap();

@@ -141,11 +141,7 @@ async fn a_conversation_that_comes_to_the_bot_begins_a_turn(bench: &mut Bench) {
         .save(save(&turn, 1, 2, learnt, running("s")))
         .await
         .unwrap();
-    let told = bench
-        .store()
-        .record(message("e2", "c", "i1", 3))
-        .await
-        .unwrap();
+    let told = bench.record(message("e2", "c", "i1", 3)).await;
     assert_eq!(told, Recorded::Duplicate, "its own event comes late");
     bench.restart().await;
     assert_eq!(bench.claim_one(2, 4).await.messages, [found]);

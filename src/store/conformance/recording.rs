@@ -27,16 +27,8 @@ async fn a_message_is_taken_once_however_often_it_is_delivered(bench: &mut Bench
 }
 
 async fn what_is_forgotten_is_refused(bench: &mut Bench) {
-    bench
-        .store()
-        .record(message("e1", "c", "i1", 10))
-        .await
-        .unwrap();
-    bench
-        .store()
-        .record(message("e2", "d", "i2", 20))
-        .await
-        .unwrap();
+    bench.record(message("e1", "c", "i1", 10)).await;
+    bench.record(message("e2", "d", "i2", 20)).await;
     bench.store().purge(at(15)).await.unwrap();
     bench.restart().await;
     let store = bench.store();

@@ -11,12 +11,7 @@ cases! {
 }
 
 async fn progress_is_there_after_a_restart(bench: &mut Bench) {
-    bench
-        .store()
-        .record(message("e1", "c", "i1", 0))
-        .await
-        .unwrap();
-    let turn = bench.claim_one(1, 1).await;
+    let turn = bench.begin_one().await;
     bench
         .store()
         .save(save(&turn, 1, 2, vec![], running("first")))
@@ -71,12 +66,7 @@ async fn nothing_is_kept_of_a_forgotten_turn(bench: &mut Bench) {
 }
 
 async fn nobody_else_saves_a_turn(bench: &mut Bench) {
-    bench
-        .store()
-        .record(message("e1", "c", "i1", 0))
-        .await
-        .unwrap();
-    let turn = bench.claim_one(1, 1).await;
+    let turn = bench.begin_one().await;
     let store = bench.store();
     let mut unknown = turn.clone();
     unknown.id.0 += 1;
@@ -107,12 +97,7 @@ async fn nobody_else_saves_a_turn(bench: &mut Bench) {
 }
 
 async fn what_is_known_is_kept(bench: &mut Bench) {
-    bench
-        .store()
-        .record(message("e1", "c", "i1", 0))
-        .await
-        .unwrap();
-    let turn = bench.claim_one(1, 1).await;
+    let turn = bench.begin_one().await;
     let repetition = Repetition {
         digest: Some("d".to_owned()),
         count: 2,
@@ -161,12 +146,7 @@ async fn what_is_known_is_kept(bench: &mut Bench) {
 }
 
 async fn an_event_during_a_look_wins(bench: &mut Bench) {
-    bench
-        .store()
-        .record(message("e1", "c", "i1", 0))
-        .await
-        .unwrap();
-    let turn = bench.claim_one(1, 1).await;
+    let turn = bench.begin_one().await;
     let store = bench.store();
     let taken = delivery("e2", 2, Change::Holder(id("c"), Some(human())));
     store.record(taken).await.unwrap();
