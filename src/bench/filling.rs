@@ -113,7 +113,7 @@ impl Filler {
             ],
             progress: Progress::Ended {
                 outcome: Outcome::Replied,
-                may_have_answered: true,
+                may_have_written: true,
                 state: "{}".to_owned(),
             },
             lasting: false,

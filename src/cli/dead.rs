@@ -168,7 +168,7 @@ fn conversation(letter: &DeadLetter) -> String {
 fn what_to_do(letter: &DeadLetter) -> &'static str {
     if letter.turn_id.is_none() {
         "look for the message in Gladly, answer it there, then drop this"
-    } else if letter.may_have_answered {
+    } else if letter.may_have_written {
         "look at the conversation in Gladly; then drop this, or retry it: it goes to a human, and nothing is written twice"
     } else {
         "mend the cause, then retry this: the bot answers or a human gets it; or answer in Gladly, then drop it"
@@ -183,7 +183,7 @@ fn to_json(letter: &DeadLetter) -> Value {
         "kind": kind(letter),
         "turn_id": letter.turn_id.as_ref().map(ToString::to_string),
         "conversation_id": letter.conversation_id.as_ref().map(ToString::to_string),
-        "may_have_answered": letter.may_have_answered,
+        "may_have_written": letter.may_have_written,
         "error": letter.error,
         "what_to_do": what_to_do(letter),
     })

@@ -53,7 +53,7 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             answer_deadline: Duration::from_mins(1),
-            ask_for_human: Patterns::new(text::default_human_patterns()).unwrap_or_default(),
+            ask_for_human: Patterns::built_in(text::default_human_patterns()),
             no_answer: Patterns::default(),
             handoff_message: None,
             handoff_topic_id: None,

@@ -123,7 +123,7 @@ async fn run_to_end(
             let outcome = Outcome::Dead(error);
             let progress = Progress::Ended {
                 outcome: outcome.clone(),
-                may_have_answered: true,
+                may_have_written: true,
                 state: String::new(),
             };
             if unfinished.save(progress).await {

@@ -436,7 +436,7 @@ pub enum Progress {
         /// How.
         outcome: Outcome,
         /// Whether the bot may have answered: then it is never asked again.
-        may_have_answered: bool,
+        may_have_written: bool,
         /// What it had come to, without words: kept with a dead letter.
         state: String,
     },
@@ -477,7 +477,7 @@ pub struct DeadLetter {
     pub event_type: Option<String>,
     /// Whether the bot may have answered already, or written a note: then it goes on
     /// itself when it is retried, with the handoff.
-    pub may_have_answered: bool,
+    pub may_have_written: bool,
     /// What happened.
     pub error: String,
     /// When.

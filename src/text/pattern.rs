@@ -20,6 +20,15 @@ impl Patterns {
         Ok(Self(compiled.collect::<Result<_, _>>()?))
     }
 
+    /// As [`Patterns::new`], for constants of this crate, which its tests compile.
+    #[expect(
+        clippy::expect_used,
+        reason = "the patterns are constants, and their tests compile them"
+    )]
+    pub(crate) fn built_in(texts: &[&str]) -> Self {
+        Self::new(texts).expect("a built-in pattern is valid")
+    }
+
     /// Whether any of them is found in a text.
     pub fn is_match(&self, text: &str) -> bool {
         self.0.iter().any(|pattern| pattern.is_match(text))

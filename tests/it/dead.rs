@@ -52,7 +52,7 @@ async fn dead_letters_say_what_happened_where_and_what_to_do() {
     };
     assert_eq!(turn["conversation_id"], conversation.as_str());
     assert_eq!(turn["kind"], "turn");
-    assert_eq!(turn["may_have_answered"], true, "the note is written");
+    assert_eq!(turn["may_have_written"], true, "the note is written");
     assert_eq!(webhook["kind"], "CONTACT/MESSAGE_RECEIVED");
     assert_eq!(webhook["turn_id"], Value::Null);
     let table = said(&relay, &["list"]).await;

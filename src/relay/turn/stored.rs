@@ -82,7 +82,7 @@ impl Turn {
             .extend(begun.map(|(_, part)| part.kind));
         store::Progress::Ended {
             outcome,
-            may_have_answered: self.may_have_written(),
+            may_have_written: self.may_have_written(),
             state: to_json(&state),
         }
     }

@@ -24,7 +24,7 @@ pub(super) fn retry(request: RetryRequest, picture: &mut Picture) -> bool {
         return false;
     };
     let now = request.now.at;
-    if letter.may_have_answered {
+    if letter.may_have_written {
         if !conversation.lane.turns.is_empty() {
             return false;
         }

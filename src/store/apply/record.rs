@@ -65,7 +65,7 @@ pub(super) fn record(delivery: Delivery, picture: &mut Picture) -> Recorded {
             turn_id: None,
             conversation_id: None,
             event_type: Some(delivery.event_type.to_owned()),
-            may_have_answered: false,
+            may_have_written: false,
             error: error.clone(),
             created_at: delivery.received.at,
         }),

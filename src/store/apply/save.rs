@@ -50,7 +50,7 @@ pub(super) fn end_turn(
     key: &Key,
     id: TurnId,
     outcome: Outcome,
-    may_have_answered: bool,
+    may_have_written: bool,
     state: Option<String>,
     now: Timestamp,
 ) {
@@ -61,7 +61,7 @@ pub(super) fn end_turn(
             turn_id: Some(id),
             conversation_id: Some(key.1.clone()),
             event_type: None,
-            may_have_answered,
+            may_have_written,
             error: error.clone(),
             created_at: now,
         });
@@ -111,7 +111,7 @@ fn learn(learnt: &Learnt, save: &Save, asked: &Key, picture: &mut Picture) {
             turn_id: None,
             conversation_id: Some(key.1.clone()),
             event_type: Some("item".to_owned()),
-            may_have_answered: false,
+            may_have_written: false,
             error: error.clone(),
             created_at: save.now.at,
         }),
@@ -175,7 +175,7 @@ fn progress(save: &Save, key: &Key, conversation: &mut Conversation, picture: &m
         }
         Progress::Ended {
             outcome,
-            may_have_answered,
+            may_have_written,
             state,
         } => {
             if outcome == Outcome::Replied {
@@ -201,7 +201,7 @@ fn progress(save: &Save, key: &Key, conversation: &mut Conversation, picture: &m
                 key,
                 id,
                 outcome,
-                may_have_answered,
+                may_have_written,
                 Some(state),
                 save.now.at,
             );

@@ -92,7 +92,7 @@ fn a_turn_that_cannot_be_read_is_buried_and_its_lane_goes_on() {
             panic!()
         };
         assert_eq!(
-            (letter.turn_id, letter.may_have_answered),
+            (letter.turn_id, letter.may_have_written),
             (Some(TurnId(3)), true)
         );
         assert!(letter.error.ends_with(says), "{}", letter.error);

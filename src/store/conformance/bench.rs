@@ -227,15 +227,15 @@ pub(in crate::store) fn running(state: &str) -> Progress {
 pub(in crate::store) fn ended(outcome: Outcome) -> Progress {
     Progress::Ended {
         outcome,
-        may_have_answered: false,
+        may_have_written: false,
         state: "last".to_owned(),
     }
 }
 
-pub(in crate::store) fn dead(may_have_answered: bool) -> Progress {
+pub(in crate::store) fn dead(may_have_written: bool) -> Progress {
     Progress::Ended {
         outcome: Outcome::Dead("it broke".to_owned()),
-        may_have_answered,
+        may_have_written,
         state: "last".to_owned(),
     }
 }

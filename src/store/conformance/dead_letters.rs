@@ -5,7 +5,7 @@ use super::*;
 cases! {
     a_dead_turns_messages_wait_again,
     what_was_settled_since_does_not_wait_again,
-    a_dead_turn_that_may_have_answered_goes_on_itself,
+    a_dead_turn_that_may_have_written_goes_on_itself,
     a_retry_by_a_clock_ahead_or_behind_is_due_at_once,
     a_dead_turn_is_not_reopened_beside_another,
     a_dead_letter_is_dropped_once,
@@ -24,7 +24,7 @@ async fn a_dead_turns_messages_wait_again(bench: &mut Bench) {
     let letters = store.dead_letters().await.unwrap();
     let [letter] = &letters[..] else { panic!() };
     assert_eq!(
-        (letter.turn_id, letter.may_have_answered),
+        (letter.turn_id, letter.may_have_written),
         (Some(turn.id), false)
     );
     assert_eq!(
@@ -84,7 +84,7 @@ async fn what_was_settled_since_does_not_wait_again(bench: &mut Bench) {
     assert!(store.claim(claim(1, 9, 10)).await.unwrap().turns.is_empty());
 }
 
-async fn a_dead_turn_that_may_have_answered_goes_on_itself(bench: &mut Bench) {
+async fn a_dead_turn_that_may_have_written_goes_on_itself(bench: &mut Bench) {
     let turn = bench.begin_one().await;
     let store = bench.store();
     store
@@ -96,7 +96,7 @@ async fn a_dead_turn_that_may_have_answered_goes_on_itself(bench: &mut Bench) {
         .await
         .unwrap();
     let letter = store.dead_letters().await.unwrap().remove(0);
-    assert!(letter.may_have_answered);
+    assert!(letter.may_have_written);
     assert!(store.retry_dead_letter(retry(letter.id, 50)).await.unwrap());
     let again = bench.claim_one(1, 50).await;
     assert_eq!((again.id, again.retried), (turn.id, true));
@@ -108,8 +108,8 @@ async fn a_dead_turn_that_may_have_answered_goes_on_itself(bench: &mut Bench) {
 
 async fn a_retry_by_a_clock_ahead_or_behind_is_due_at_once(bench: &mut Bench) {
     for (number, their_second) in [(1, 9_000), (2, 1_000)] {
-        for may_have_answered in [false, true] {
-            let name = format!("{number}-{may_have_answered}");
+        for may_have_written in [false, true] {
+            let name = format!("{number}-{may_have_written}");
             let store = bench.store();
             store
                 .record(message(&name, &name, &name, 5_000))
@@ -117,13 +117,13 @@ async fn a_retry_by_a_clock_ahead_or_behind_is_due_at_once(bench: &mut Bench) {
                 .unwrap();
             let turn = bench.claim_one(1, 5_001).await;
             let store = bench.store();
-            let dead = save(&turn, 1, 5_002, vec![], dead(may_have_answered));
+            let dead = save(&turn, 1, 5_002, vec![], dead(may_have_written));
             store.save(dead).await.unwrap();
             let letters = store.dead_letters().await.unwrap();
             let retry = retry(letters[0].id, their_second);
             assert!(store.retry_dead_letter(retry).await.unwrap());
             let again = bench.claim_one(1, 5_003).await;
-            if !may_have_answered {
+            if !may_have_written {
                 assert_eq!(again.deadline_at, at(5_003 + DEADLINE), "{name}");
             }
             assert!(again.received_at <= at(5_003), "{name}");

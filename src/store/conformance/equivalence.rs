@@ -233,9 +233,9 @@ impl Pair {
             End::HandedOff => ended(Outcome::HandedOff(HandoffReason::Deadline)),
             End::Skipped => ended(Outcome::Skipped(SkipReason::HumanAssigned)),
             End::Forgotten => Progress::Forgotten,
-            End::Dead(may_have_answered) => Progress::Ended {
+            End::Dead(may_have_written) => Progress::Ended {
                 outcome: Outcome::Dead("it broke".to_owned()),
-                may_have_answered: *may_have_answered,
+                may_have_written: *may_have_written,
                 state: "last".to_owned(),
             },
         }

@@ -279,7 +279,7 @@ fn bury(connection: &Connection, turn: &mut StoredTurn) -> Result<(), StoreError
         turn_id: Some(turn.id),
         conversation_id: Some(turn.conversation_id.clone()),
         event_type: None,
-        may_have_answered: true,
+        may_have_written: true,
         error: error.to_owned(),
         created_at: now,
     };

@@ -177,7 +177,7 @@ pub(super) fn dead_letter(row: &Row<'_>) -> rusqlite::Result<DeadLetter> {
         turn_id: row.get::<_, Option<i64>>(2)?.map(TurnId),
         conversation_id: conversation_id(row.get_ref(3)?),
         event_type: row.get(4)?,
-        may_have_answered: row.get(5)?,
+        may_have_written: row.get(5)?,
         error: row.get(6)?,
         created_at: Timestamp::from_millisecond(row.get(7)?).unwrap_or(Timestamp::MIN),
     })

@@ -165,7 +165,7 @@ pub(super) fn add_dead_letter(
                 .as_ref()
                 .map(crate::id::ConversationId::as_str),
             letter.event_type,
-            letter.may_have_answered,
+            letter.may_have_written,
             letter.error,
             letter.created_at.as_millisecond(),
         ])?;

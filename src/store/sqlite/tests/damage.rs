@@ -103,7 +103,7 @@ async fn a_turn_becomes_a_dead_letter_and_the_others_go_on() {
         assert_eq!(claimed.turns.len(), 1, "{damage}");
         let letters = store.dead_letters().await.unwrap();
         assert_eq!(letters.len(), 1, "{damage}");
-        assert!(letters[0].may_have_answered);
+        assert!(letters[0].may_have_written);
         let next = store.claim(claim(2, 4, 9)).await.unwrap().turns.remove(0).0;
         assert_eq!(next.messages[0].item_id, item("i3"), "{damage}");
         let told = store.record(message("e4", "c", "i4", 5)).await.unwrap();

@@ -107,7 +107,7 @@ async fn what_waited_waits_again() {
 }
 
 #[tokio::test]
-async fn what_may_have_answered_goes_to_a_person() {
+async fn what_may_have_written_goes_to_a_person() {
     let folder = old();
     let store = folder.open().await;
     let letters = store.dead_letters().await.unwrap();
@@ -117,7 +117,7 @@ async fn what_may_have_answered_goes_to_a_person() {
             (
                 letter.id.0,
                 letter.turn_id.map(|id| id.0),
-                letter.may_have_answered,
+                letter.may_have_written,
             )
         })
         .collect();

@@ -167,7 +167,7 @@ async fn an_operator_sees_to_dead_letters_beside_the_relay() {
     let turn = relay.claim(claim(1, 1, 9)).await.unwrap().turns.remove(0).0;
     let dead = Progress::Ended {
         outcome: Outcome::Dead("it broke".to_owned()),
-        may_have_answered: false,
+        may_have_written: false,
         state: String::new(),
     };
     relay.save(save(&turn, 1, 2, vec![], dead)).await.unwrap();
