@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
-use gladly_relay::id::AccountName;
+use gladly_relay::id::{AccountName, ConversationId, TurnId};
 use gladly_relay::outcome::Outcome;
 use gladly_relay::store::{
     Backlog, ClaimRequest, Claimed, DeadLetter, DeadLetterId, Delivery, Operations, Progress,
@@ -16,10 +16,14 @@ use tokio::sync::watch;
 /// Which write fails, counted from 1.
 type FailAt = Option<(usize, usize)>;
 
+/// How a turn ended.
+type Ended = (ConversationId, TurnId, Outcome);
+
 /// The real store, watched.
 pub(crate) struct Observed {
     inner: Sqlite,
-    outcomes: watch::Sender<Vec<Outcome>>,
+    /// Of one conversation in the order of its turns, else as the test hears of them.
+    ended: watch::Sender<Vec<Ended>>,
     put_off: watch::Sender<usize>,
     purges: watch::Sender<usize>,
     sweeps: watch::Sender<usize>,
@@ -37,12 +41,12 @@ pub(crate) struct Observed {
 
 impl Observed {
     pub(crate) fn new(inner: Sqlite) -> Self {
-        let (outcomes, _) = watch::channel(Vec::new());
+        let (ended, _) = watch::channel(Vec::new());
         let [(put_off, _), (purges, _), (sweeps, _), (running, _)] =
             [(); 4].map(|()| watch::channel(0));
         Self {
             inner,
-            outcomes,
+            ended,
             put_off,
             purges,
             sweeps,
@@ -56,9 +60,10 @@ impl Observed {
 
     /// How turns have ended, once so many have.
     pub(crate) async fn outcomes(&self, count: usize) -> Vec<Outcome> {
-        let mut seen = self.outcomes.subscribe();
-        let ended = seen.wait_for(|outcomes| outcomes.len() >= count).await;
-        ended.expect("the sender lives in self").clone()
+        let mut seen = self.ended.subscribe();
+        let ended = seen.wait_for(|ended| ended.len() >= count).await;
+        let ended = ended.expect("the sender lives in self");
+        ended.iter().map(|(.., outcome)| outcome.clone()).collect()
     }
 
     /// Waits until turns were put off so often.
@@ -120,6 +125,15 @@ impl Observed {
     }
 }
 
+/// The next turn of a lane may have ended before this one's end was heard of here.
+fn add(all: &mut Vec<Ended>, ended: Option<Ended>) {
+    let Some(ended) = ended else { return };
+    let later =
+        |(conversation_id, turn_id, _): &Ended| *conversation_id == ended.0 && *turn_id > ended.1;
+    let place = all.iter().position(later).unwrap_or(all.len());
+    all.insert(place, ended);
+}
+
 async fn reached(counter: &watch::Sender<usize>, count: usize) {
     let mut seen = counter.subscribe();
     seen.wait_for(|counted| *counted >= count)
@@ -145,8 +159,11 @@ impl Store for Observed {
         if self.fails_now() {
             return Err(StoreError::Unavailable("the test made it fail".to_owned()));
         }
-        let outcome = match &save.progress {
-            Progress::Ended { outcome, .. } => Some(outcome.clone()),
+        let ended = match &save.progress {
+            Progress::Ended { outcome, .. } => {
+                let conversation_id = save.conversation_id.clone();
+                Some((conversation_id, save.turn_id, outcome.clone()))
+            }
             _ => None,
         };
         self.lasting
@@ -154,8 +171,7 @@ impl Store for Observed {
         let put_off = matches!(save.progress, Progress::PutOff { .. });
         let runs_on = matches!(save.progress, Progress::Running { .. });
         let standing = self.inner.save(save).await?;
-        self.outcomes
-            .send_modify(|outcomes| outcomes.extend(outcome));
+        self.ended.send_modify(|all| add(all, ended));
         self.put_off
             .send_modify(|count| *count += usize::from(put_off));
         self.running
