@@ -16,7 +16,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::{self, Limits, State, admin_router, public_router};
 use crate::relay::{Relay, Stopping};
-use crate::store::{Operations, Store};
+use crate::store::Database;
 use crate::telemetry::Metrics;
 
 /// An operator, a scraper and a proxy.
@@ -76,10 +76,10 @@ impl Listeners {
 ///
 /// # Errors
 /// Fails if the accounts can't be wired.
-pub async fn serve<S: Store + Operations + 'static>(
+pub async fn serve(
     config: &Config,
     listeners: Listeners,
-    store: Arc<S>,
+    store: Arc<dyn Database>,
     clock: Arc<dyn Clock>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
@@ -89,7 +89,7 @@ pub async fn serve<S: Store + Operations + 'static>(
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         accounts = config.accounts.len(),
-        store = %std::path::absolute(&config.store)?.display(),
+        store = %config.store,
         listen = %listeners.public.local_addr()?,
         admin_listen = %listeners.admin.local_addr()?,
         "serving"
@@ -147,11 +147,7 @@ async fn tell_of_forgotten_accounts(state: &State) {
 }
 
 /// The one place that builds clients, registry and metrics.
-fn wire<S: Store + Operations + 'static>(
-    config: &Config,
-    store: Arc<S>,
-    clock: Arc<dyn Clock>,
-) -> anyhow::Result<State> {
+fn wire(config: &Config, store: Arc<dyn Database>, clock: Arc<dyn Clock>) -> anyhow::Result<State> {
     let metrics = Arc::new(Metrics::default());
     Ok(State {
         accounts: Accounts::new(&config.accounts),

@@ -90,6 +90,8 @@ impl Filler {
             now: self.clock.now(),
             answer_deadline: ANSWER_DEADLINE,
             running: HashSet::new(),
+            letting_go: None,
+            lost: false,
         }
     }
 

@@ -27,6 +27,7 @@ mod bare;
 mod disk;
 
 mod confine;
+mod database;
 mod folder;
 mod server;
 mod stage;
@@ -37,6 +38,7 @@ use std::path::PathBuf;
 
 pub use bare::serve_bare;
 pub use confine::{end_with_the_bench, require_loopback};
+pub use database::OwnPostgres;
 pub use figures::Section;
 pub use folder::Folder;
 

@@ -55,10 +55,11 @@ pub fn conflicting(accounts: &[AccountConfig]) -> Vec<(&AccountName, &AccountNam
 /// Two slashes begin a path that is relative to wherever the relay is started.
 fn store_path(config: &Config) -> Finding {
     let about = Category::Configuration;
-    let path = std::path::absolute(&config.store).unwrap_or_else(|_| config.store.clone());
-    if config.store.is_absolute() {
-        return Finding::ok(about, format!("the database is {}", path.display()));
-    }
+    let relative = config.store.path().filter(|path| !path.is_absolute());
+    let Some(path) = relative else {
+        return Finding::ok(about, format!("the database is {}", config.store));
+    };
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     Finding::warning(
         about,
         format!(

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::finding::{Category, Finding};
-use crate::store::{Sqlite, Store, StoreError};
+use crate::store::{self, Database, StoreAddress, StoreError};
 
 /// Below this a few busy hours could fill the disk.
 const LITTLE_ROOM: u64 = 1024 * 1024 * 1024;
@@ -13,8 +13,8 @@ const NO_ROOM: u64 = 64 * 1024 * 1024;
 /// What was seen of the database.
 #[derive(Debug)]
 pub struct StoreLook {
-    /// The file.
-    pub path: PathBuf,
+    /// Which.
+    pub address: StoreAddress,
     /// Whether it can be written.
     pub state: StoreState,
     /// How much room its disk has, in bytes; none if the system doesn't say.
@@ -33,44 +33,52 @@ pub enum StoreState {
 }
 
 /// Looks at the database of a relay that may be running.
-pub async fn look_beside(path: &Path) -> StoreLook {
-    let state = if path.exists() {
-        match probe_beside(path).await {
+pub async fn look_beside(address: &StoreAddress) -> StoreLook {
+    let missing = address.path().filter(|path| !path.exists());
+    let state = match missing {
+        Some(path) => look_for_place(path),
+        None => match probe_beside(address).await {
             Ok(()) => StoreState::Writable,
             Err(error) => StoreState::Unusable(error.to_string()),
-        }
-    } else {
-        let folder = existing_folder(path);
-        match try_folder(&folder) {
-            Ok(()) => StoreState::CanBeMade,
-            Err(error) => StoreState::Unusable(format!(
-                "{} cannot be written: {error}; let the relay's user write there, or set RELAY_STORE",
-                folder.display()
-            )),
-        }
+        },
     };
     StoreLook {
-        path: path.to_owned(),
+        address: address.clone(),
         state,
-        room: room(path),
+        room: address.path().and_then(room),
+    }
+}
+
+fn look_for_place(path: &Path) -> StoreState {
+    let folder = existing_folder(path);
+    match try_folder(&folder) {
+        Ok(()) => StoreState::CanBeMade,
+        Err(error) => StoreState::Unusable(format!(
+            "{} cannot be written: {error}; let the relay's user write there, or set RELAY_STORE",
+            folder.display()
+        )),
     }
 }
 
 /// Looks at the database that this process has open.
-pub async fn look_within(path: &Path, store: &dyn Store) -> StoreLook {
+pub async fn look_within(address: &StoreAddress, store: &dyn Database) -> StoreLook {
     let state = match store.probe().await {
         Ok(()) => StoreState::Writable,
         Err(error) => StoreState::Unusable(error.to_string()),
     };
     StoreLook {
-        path: path.to_owned(),
+        address: address.clone(),
         state,
-        room: room(path),
+        room: address.path().and_then(room),
     }
 }
 
-async fn probe_beside(path: &Path) -> Result<(), StoreError> {
-    let store = Sqlite::open_beside(path).await?;
+async fn probe_beside(address: &StoreAddress) -> Result<(), StoreError> {
+    let store = match address {
+        // As a relay's first start would make its tables, so may this.
+        StoreAddress::Postgres(_) => store::open(address, None).await?,
+        StoreAddress::Sqlite(_) => store::open_beside(address).await?,
+    };
     let probed = store.probe().await;
     store.close().await;
     probed
@@ -99,7 +107,7 @@ fn room(path: &Path) -> Option<u64> {
 /// Says what was seen of the database.
 pub fn judge_store(look: &StoreLook) -> Vec<Finding> {
     let about = Category::Store;
-    let path = look.path.display();
+    let path = &look.address;
     let state = match &look.state {
         StoreState::Writable => Finding::ok(about, format!("{path} can be written")),
         StoreState::CanBeMade => Finding::ok(

@@ -4,6 +4,7 @@
 //! within seconds.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -11,7 +12,7 @@ use serde_json::{Value, json};
 use super::ConfigFile;
 use super::output::say;
 use crate::clock::{Clock, SystemClock};
-use crate::store::{DeadLetter, DeadLetterId, Operations, RetryRequest, Sqlite, StoreError};
+use crate::store::{self, Database, DeadLetter, DeadLetterId, RetryRequest, StoreError};
 
 /// What to do with dead letters.
 #[derive(Debug, Subcommand)]
@@ -56,11 +57,13 @@ pub(super) struct Which {
 /// Runs one. The exit code is 1 if an id could not be settled or is not there.
 pub(super) async fn run(command: DeadCommand) -> anyhow::Result<ExitCode> {
     match command {
-        DeadCommand::List { file, json } => list(&open(&file).await?, json).await,
-        DeadCommand::Show { file, id, json } => show(&open(&file).await?, id, json).await,
+        DeadCommand::List { file, json } => list(&*open(&file).await?, json).await,
+        DeadCommand::Show { file, id, json } => show(&*open(&file).await?, id, json).await,
         DeadCommand::Retry(which) => {
             let store = open(&which.file).await?;
-            let ids = which.ids(&store, |letter| letter.turn_id.is_some()).await?;
+            let ids = which
+                .ids(&*store, |letter| letter.turn_id.is_some())
+                .await?;
             let otherwise = "not a dead turn's id, or its conversation has an unfinished turn; only `dead drop` settles a webhook";
             settle(&ids, "waits again", otherwise, async |id| {
                 let request = RetryRequest {
@@ -73,7 +76,7 @@ pub(super) async fn run(command: DeadCommand) -> anyhow::Result<ExitCode> {
         }
         DeadCommand::Drop(which) => {
             let store = open(&which.file).await?;
-            let ids = which.ids(&store, |_| true).await?;
+            let ids = which.ids(&*store, |_| true).await?;
             settle(&ids, "dropped", "no such id", async |id| {
                 store.drop_dead_letter(id).await
             })
@@ -85,7 +88,7 @@ pub(super) async fn run(command: DeadCommand) -> anyhow::Result<ExitCode> {
 impl Which {
     async fn ids(
         &self,
-        store: &Sqlite,
+        store: &dyn Database,
         fits: impl Fn(&DeadLetter) -> bool,
     ) -> Result<Vec<i64>, StoreError> {
         if !self.all {
@@ -98,11 +101,11 @@ impl Which {
 }
 
 /// Beside a relay or without one; no account's settings are needed.
-async fn open(file: &ConfigFile) -> anyhow::Result<Sqlite> {
-    Ok(Sqlite::open_beside(&file.addresses()?.store).await?)
+async fn open(file: &ConfigFile) -> anyhow::Result<Arc<dyn Database>> {
+    Ok(store::open_beside(&file.addresses()?.store).await?)
 }
 
-async fn list(store: &Sqlite, as_json: bool) -> anyhow::Result<ExitCode> {
+async fn list(store: &dyn Database, as_json: bool) -> anyhow::Result<ExitCode> {
     let letters = store.dead_letters().await?;
     if as_json {
         let shown: Vec<Value> = letters.iter().map(to_json).collect();
@@ -127,7 +130,7 @@ async fn list(store: &Sqlite, as_json: bool) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn show(store: &Sqlite, id: i64, as_json: bool) -> anyhow::Result<ExitCode> {
+async fn show(store: &dyn Database, id: i64, as_json: bool) -> anyhow::Result<ExitCode> {
     let letters = store.dead_letters().await?;
     let Some(letter) = letters.iter().find(|letter| letter.id.0 == id) else {
         anyhow::bail!("there is no dead letter {id}; see `gladly-relay dead list`");

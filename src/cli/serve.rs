@@ -13,7 +13,7 @@ use crate::bench;
 use crate::check::{self, Extent, Report};
 use crate::clock::SystemClock;
 use crate::config::{Config, Environment};
-use crate::store::Sqlite;
+use crate::store::{self, Database};
 use crate::systemd::{Notifier, inherited_socket};
 use crate::telemetry::start_logging;
 
@@ -44,7 +44,7 @@ async fn serve(config: &Config, checks: bool) -> anyhow::Result<ExitCode> {
     tokio::spawn(logging.tell_of_lost());
     forbid_core_dumps();
     let stop = stop_on_signal()?;
-    let store = Arc::new(Sqlite::open(&config.store).await?);
+    let store = store::open(&config.store, config.key.clone()).await?;
     let listeners = Listeners::bind(config, inherited_socket()?).await?;
     if let Some(notifier) = Notifier::of(&Environment::of_process())? {
         let asked_at = listeners.public.local_addr()?;
@@ -79,7 +79,7 @@ fn forbid_core_dumps() {
 /// Looks at the set-up, as far as that changes nothing and asks Gleen nothing, and
 /// logs what is wrong. Nothing waits for it: whatever
 /// is wrong with Gladly or Gleen, the relay must take what arrives.
-async fn check_beside(config: Config, store: Arc<Sqlite>) {
+async fn check_beside(config: Config, store: Arc<dyn Database>) {
     check::log(&Report(check::judge_configuration(&config)));
     let of_store = check::look_within(&config.store, &*store).await;
     check::log(&Report(check::judge_store(&of_store)));

@@ -37,7 +37,13 @@ pub(super) async fn run(command: StoreCommand) -> anyhow::Result<ExitCode> {
     } else {
         BackupKeys::Needed
     };
-    let made = Sqlite::backup(&file.addresses()?.store, &target, keys).await?;
+    let store = file.addresses()?.store;
+    let Some(path) = store.path() else {
+        anyhow::bail!(
+            "{store} is PostgreSQL: back it up with pg_dump, or with what your provider offers"
+        );
+    };
+    let made = Sqlite::backup(path, &target, keys).await?;
     for path in made {
         say(path.display())?;
     }

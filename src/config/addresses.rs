@@ -2,18 +2,19 @@
 //! no account and no secret, and nothing else is read.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::reader::{Mistakes, Section};
 use super::{ConfigError, Environment, read_document, read_listen, read_store};
+use crate::store::StoreAddress;
 
 /// Where a relay listens, and where its database is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Addresses {
     /// `RELAY_LISTEN`: webhooks and health.
     pub listen: SocketAddr,
-    /// `RELAY_STORE`: the `SQLite` file.
-    pub store: PathBuf,
+    /// `RELAY_STORE`: the database.
+    pub store: StoreAddress,
 }
 
 impl Addresses {

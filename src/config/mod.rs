@@ -32,6 +32,8 @@ use policy::{ANSWER_DEADLINE, read_policy};
 pub use policy::{Attachments, Policy};
 use reader::{Mistakes, Section, Setting};
 
+use crate::store::{MasterKey, StoreAddress};
+
 /// Everything an operator can set.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -39,8 +41,11 @@ pub struct Config {
     pub listen: SocketAddr,
     /// `RELAY_ADMIN_LISTEN`: metrics and operations.
     pub admin_listen: SocketAddr,
-    /// `RELAY_STORE`: the `SQLite` file.
-    pub store: PathBuf,
+    /// `RELAY_STORE`: the database.
+    pub store: StoreAddress,
+    /// `RELAY_KEY`: what the words at rest are sealed with; always there if several
+    /// relays may share the database.
+    pub key: Option<MasterKey>,
     /// `RELAY_PUBLIC_URL`: the webhook URL as Gladly sees it.
     pub public_url: Option<Url>,
     /// `RELAY_LOG`: a tracing filter.
@@ -120,7 +125,12 @@ const ADMIN_TOKEN: Setting = Setting {
 const STORE: Setting = Setting {
     key: "store",
     variable: Some("RELAY_STORE"),
-    write: "sqlite:// and the path of a file, such as sqlite://data/relay.db (this version has no PostgreSQL)",
+    write: "sqlite:// and the path of a file, such as sqlite:///var/lib/gladly-relay/relay.db, or postgres://user:password@host/database?sslmode=verify-full with the password percent-encoded",
+};
+const KEY: Setting = Setting {
+    key: "key",
+    variable: Some("RELAY_KEY"),
+    write: "32 bytes in Base64, such as the output of: openssl rand -base64 32",
 };
 const MAX_CONNECTIONS: Setting = Setting {
     key: "max_connections",
@@ -159,12 +169,13 @@ const RETENTION: Setting = Setting {
 };
 
 /// Every setting that has a variable, but for those of an account.
-const COMMON: [&Setting; 13] = [
+const COMMON: [&Setting; 14] = [
     &CONFIG,
     &LISTEN,
     &ADMIN_LISTEN,
     &ADMIN_TOKEN,
     &STORE,
+    &KEY,
     &MAX_CONNECTIONS,
     &PUBLIC_URL,
     &LOG,
@@ -232,9 +243,20 @@ fn read_listen(root: &Section<'_>) -> Option<SocketAddr> {
         .or_else(|| "0.0.0.0:8080".parse().ok())
 }
 
-fn read_store(root: &Section<'_>) -> PathBuf {
-    root.get(&STORE, parse_store)
-        .unwrap_or_else(|| PathBuf::from("data/relay.db"))
+fn read_store(root: &Section<'_>) -> StoreAddress {
+    root.get(&STORE, StoreAddress::parse)
+        .unwrap_or_else(|| StoreAddress::Sqlite(PathBuf::from("data/relay.db")))
+}
+
+fn read_key(root: &Section<'_>, store: &StoreAddress, mistakes: &Mistakes) -> Option<MasterKey> {
+    let key = root.get(&KEY, MasterKey::parse);
+    if matches!(store, StoreAddress::Postgres(_)) && !root.gives(&KEY) {
+        mistakes.add(format!(
+            "RELAY_KEY (`key`): missing, and with PostgreSQL it seals the words at rest; give every relay the same {}",
+            KEY.write
+        ));
+    }
+    key
 }
 
 fn read_admin(
@@ -263,6 +285,7 @@ fn read_config(document: &Table, environment: &Environment, mistakes: &Mistakes)
     let listen = read_listen(&root);
     let (admin_listen, admin_token) = read_admin(&root, mistakes);
     let store = read_store(&root);
+    let key = read_key(&root, &store, mistakes);
     let max_connections = root
         .get(&MAX_CONNECTIONS, |text| {
             text.parse().ok().filter(|most| *most >= FEWEST_CONNECTIONS)
@@ -294,6 +317,7 @@ fn read_config(document: &Table, environment: &Environment, mistakes: &Mistakes)
         admin_listen: admin_listen?,
         admin_token,
         store,
+        key,
         max_connections,
         public_url,
         log,
@@ -388,12 +412,6 @@ fn share_identifier(one: &AccountConfig, other: &AccountConfig) -> bool {
         .iter()
         .flat_map(|a| other.identifiers.iter().map(move |b| (a, b)));
     pairs.any(|(a, b)| a.expose_secret() == b.expose_secret())
-}
-
-/// `sqlite://relative/path` and `sqlite:///absolute/path`.
-fn parse_store(text: &str) -> Option<PathBuf> {
-    let path = text.strip_prefix("sqlite://")?;
-    (!path.is_empty() && !path.ends_with('/')).then(|| PathBuf::from(path))
 }
 
 fn parse_log_format(text: &str) -> Option<LogFormat> {

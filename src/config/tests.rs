@@ -87,7 +87,7 @@ fn variables_alone_make_one_account_with_every_default() {
     let config = load(&[]).unwrap();
     assert_eq!(config.listen.to_string(), "0.0.0.0:8080");
     assert_eq!(config.admin_listen.to_string(), "127.0.0.1:9090");
-    assert_eq!(config.store, PathBuf::from("data/relay.db"));
+    assert_eq!(config.store.path(), Some(Path::new("data/relay.db")));
     assert_eq!(config.max_connections, 4096);
     assert_eq!(config.public_url, None);
     assert_eq!(config.log, "info");
@@ -157,7 +157,7 @@ fn every_variable_is_taken() {
     .unwrap();
     assert_eq!(config.listen.port(), 1);
     assert_eq!(config.admin_listen.to_string(), "[::1]:2");
-    assert_eq!(config.store, PathBuf::from("/var/lib/relay.db"));
+    assert_eq!(config.store.path(), Some(Path::new("/var/lib/relay.db")));
     assert!(config.public_url.is_some());
     assert_eq!(config.log, "gladly_relay=debug");
     assert_eq!(config.log_format, Some(LogFormat::Pretty));

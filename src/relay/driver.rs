@@ -52,6 +52,8 @@ impl Driver {
             account: self.account.name.clone(),
             runner: self.shared.runner,
             running: self.shared.running.ids(),
+            letting_go: None,
+            lost: false,
             limit,
             now,
             answer_deadline: self.account.policy.answer_deadline,

@@ -15,6 +15,14 @@ macro_rules! cases {
                 super::$name(&mut super::Bench::sqlite().await).await;
             })*
         }
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+            async fn $name() {
+                if let Some(mut bench) = super::Bench::postgres().await {
+                    super::$name(&mut bench).await;
+                }
+            })*
+        }
     };
 }
 

@@ -158,7 +158,12 @@ impl Lane {
     /// while its runner heard of a failure is in that runner's hands still.
     pub fn claimable(&self, request: &ClaimRequest) -> Vec<TurnId> {
         let free = |turn: &&LaneTurn| {
-            turn.run != Run::By(request.runner) && !request.running.contains(&turn.id)
+            let runs = match turn.run {
+                Run::Until(_) => false,
+                Run::By(runner) if runner == request.runner => !request.lost,
+                Run::By(runner) => request.letting_go == Some(runner),
+            };
+            !runs && !request.running.contains(&turn.id)
         };
         self.turns.iter().filter(free).map(|turn| turn.id).collect()
     }

@@ -17,28 +17,38 @@
 //!   process ends: it is for tests in which no file matters.
 //! - Words are sealed at rest, with keys that are destroyed.
 
+mod address;
 mod types;
 
 mod apply;
 mod lane;
 mod picture;
+mod value;
 
+mod leases;
 mod memory;
+mod postgres;
 mod seal;
 mod sqlite;
 
 #[cfg(test)]
 mod conformance;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::id::AccountName;
 
+pub use address::{PostgresAddress, StoreAddress};
 pub use apply::apply;
 pub use lane::{Arrival, Lane, LaneTurn, Run};
+pub use leases::{LEASE, Lease, Leases, Organization, Peer, Roll};
 pub use memory::Memory;
 pub use picture::{Changes, Conversation, Key, Needs, Picture, TurnChange, Unreadable};
+pub use postgres::Postgres;
+pub use seal::MasterKey;
 pub use sqlite::{BackupKeys, Sqlite};
 pub use types::{
     Answer, Backlog, Change, ClaimRequest, Claimed, Command, DeadLetter, DeadLetterId, Delivery,
@@ -76,8 +86,44 @@ pub trait Store: Send + Sync {
     /// refused from then on.
     async fn purge(&self, before: Timestamp) -> Result<(), StoreError>;
 
+    /// Whose turns a relay runs, where several share the database; none where the
+    /// process that has it open runs them all.
+    fn leases(&self) -> Option<&dyn Leases> {
+        None
+    }
+
     /// Finishes what was begun and lets go of the database.
     async fn close(&self);
+}
+
+/// All that is needed of a database.
+pub trait Database: Store + Operations {}
+
+impl<T: Store + Operations> Database for T {}
+
+/// Opens the database for a relay.
+///
+/// # Errors
+/// As [`Sqlite::open`] and [`Postgres::open`].
+pub async fn open(
+    address: &StoreAddress,
+    master: Option<MasterKey>,
+) -> Result<Arc<dyn Database>, StoreError> {
+    Ok(match address {
+        StoreAddress::Sqlite(path) => Arc::new(Sqlite::open_sealed(path, master).await?),
+        StoreAddress::Postgres(address) => Arc::new(Postgres::open(address, master).await?),
+    })
+}
+
+/// Opens the database beside relays that may be running.
+///
+/// # Errors
+/// As [`Sqlite::open_beside`] and [`Postgres::open_beside`].
+pub async fn open_beside(address: &StoreAddress) -> Result<Arc<dyn Database>, StoreError> {
+    Ok(match address {
+        StoreAddress::Sqlite(path) => Arc::new(Sqlite::open_beside(path).await?),
+        StoreAddress::Postgres(address) => Arc::new(Postgres::open_beside(address).await?),
+    })
 }
 
 /// What operators need of a database, beside a relay that may be running.

@@ -7,8 +7,9 @@
 //! database alone holds no words.
 //!
 //! - A new key is on disk before anything is sealed with it.
-//! - A seal names its turn: the words of one can't be opened as another's.
+//! - With `RELAY_KEY` set, they open nothing without it.
 
+mod cipher;
 mod copy;
 
 use std::collections::HashSet;
@@ -17,12 +18,13 @@ use std::io::{self, Read};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use aws_lc_rs::{digest, rand};
 use jiff::Timestamp;
 use zeroize::Zeroizing;
 
 use crate::id::{AccountName, TurnId};
+pub(super) use cipher::Cipher;
+pub use cipher::MasterKey;
 pub(super) use copy::{Slots, copy_keys, read_slots};
 
 /// Header and slots are of this size, so a slot never straddles a disk sector.
@@ -39,6 +41,8 @@ pub(super) struct Keys {
     file: File,
     /// As in the file.
     slots: Vec<Option<Key>>,
+    /// Without it, the file's keys open nothing.
+    master: Option<MasterKey>,
     /// The present hour, since 1970.
     hour: i64,
 }
@@ -46,7 +50,7 @@ pub(super) struct Keys {
 struct Key {
     id: i64,
     hour: i64,
-    cipher: RandomizedNonceKey,
+    cipher: Cipher,
     /// As in its slot.
     check: [u8; SLOT - CHECK_AT],
 }
@@ -63,8 +67,8 @@ impl Keys {
     /// Opens the key file, making it if there is none. One that can't be read
     /// is moved aside: the words of the turns that ran are lost then, and
     /// nothing else.
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
-        let (file, slots) = match read(path)? {
+    pub(super) fn open(path: &Path, master: Option<MasterKey>) -> io::Result<Self> {
+        let (file, slots) = match read(path, master.as_ref())? {
             Found::Keys(file, slots) => (file, slots),
             Found::Nothing => (create(path)?, Vec::new()),
             Found::Damaged => {
@@ -80,13 +84,14 @@ impl Keys {
         Ok(Self {
             file,
             slots,
+            master,
             hour: i64::MIN,
         })
     }
 
     /// Takes note of the present moment: words are sealed with its hour's key.
     pub(super) fn tick(&mut self, now: Timestamp) {
-        self.hour = now.as_second().div_euclid(3_600);
+        self.hour = hour(now);
     }
 
     /// Seals the words of a turn.
@@ -103,17 +108,9 @@ impl Keys {
         let Some(Some(key)) = self.slots.get(key) else {
             return Err(io::Error::other("the key is gone"));
         };
-        let mut sealed = Zeroizing::new(words.as_bytes().to_vec());
-        let nonce = key
-            .cipher
-            .seal_in_place_append_tag(Aad::from(bound_to(account, turn)), &mut *sealed)
-            .map_err(|_| io::Error::other("the words could not be sealed"))?;
-        let mut bytes = Vec::with_capacity(NONCE_LEN + sealed.len());
-        bytes.extend_from_slice(nonce.as_ref());
-        bytes.extend_from_slice(&sealed);
         Ok(Sealed {
             key_id: key.id,
-            bytes,
+            bytes: key.cipher.seal(account, turn, words)?,
         })
     }
 
@@ -126,14 +123,7 @@ impl Keys {
         sealed: &[u8],
     ) -> Option<String> {
         let key = self.slots.iter().flatten().find(|key| key.id == key_id)?;
-        let (nonce, sealed) = sealed.split_at_checked(NONCE_LEN)?;
-        let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
-        let mut opened = Zeroizing::new(sealed.to_vec());
-        let words = key
-            .cipher
-            .open_in_place(nonce, Aad::from(bound_to(account, turn)), &mut opened)
-            .ok()?;
-        std::str::from_utf8(words).ok().map(str::to_owned)
+        key.cipher.open(account, turn, sealed)
     }
 
     /// Destroys the keys that are not of the present hour and that no stored
@@ -186,7 +176,8 @@ impl Keys {
         slot[HOUR_AT..KEY_AT].copy_from_slice(&self.hour.to_le_bytes());
         let check = check_of(&slot);
         slot[CHECK_AT..].copy_from_slice(&check);
-        let key = parse(&slot).ok_or_else(|| io::Error::other("the new key can't be used"))?;
+        let key = parse(&slot, self.master.as_ref())
+            .ok_or_else(|| io::Error::other("the new key can't be used"))?;
         let free = self.slots.iter().position(Option::is_none);
         let index = free.unwrap_or(self.slots.len());
         self.file.write_all_at(&*slot, offset(index))?;
@@ -206,7 +197,7 @@ enum Found {
     Damaged,
 }
 
-fn read(path: &Path) -> io::Result<Found> {
+fn read(path: &Path, master: Option<&MasterKey>) -> io::Result<Found> {
     let mut file = match OpenOptions::new().read(true).write(true).open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
         opened => opened?,
@@ -227,7 +218,7 @@ fn read(path: &Path) -> io::Result<Found> {
     };
     let mut keys = Vec::with_capacity(slots.len());
     for slot in slots {
-        let key = parse(slot);
+        let key = parse(slot, master);
         if key.is_none() && *slot != [0; SLOT] {
             return Ok(Found::Damaged);
         }
@@ -256,7 +247,7 @@ fn create(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-fn parse(slot: &[u8; SLOT]) -> Option<Key> {
+fn parse(slot: &[u8; SLOT], master: Option<&MasterKey>) -> Option<Key> {
     if slot[CHECK_AT..] != check_of(slot) {
         return None;
     }
@@ -264,7 +255,7 @@ fn parse(slot: &[u8; SLOT]) -> Option<Key> {
     Some(Key {
         id: number(0)?,
         hour: number(HOUR_AT)?,
-        cipher: RandomizedNonceKey::new(&AES_256_GCM, &slot[KEY_AT..CHECK_AT]).ok()?,
+        cipher: Cipher::new(&slot[KEY_AT..CHECK_AT], master).ok()?,
         check: check_of(slot),
     })
 }
@@ -286,10 +277,9 @@ fn offset(slot: usize) -> u64 {
     u64::try_from((slot + 1) * SLOT).unwrap_or(u64::MAX)
 }
 
-/// What a seal is bound to.
-fn bound_to(account: &AccountName, turn: TurnId) -> Vec<u8> {
-    let account = account.as_str().as_bytes();
-    [&turn.0.to_le_bytes(), account].concat()
+/// The hour since 1970.
+pub(super) fn hour(now: Timestamp) -> i64 {
+    now.as_second().div_euclid(3_600)
 }
 
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {

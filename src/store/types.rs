@@ -53,6 +53,18 @@ impl Command {
         }
     }
 
+    /// Who runs the turns that it is about.
+    pub(super) const fn runner(&self) -> Option<Runner> {
+        match self {
+            Self::Claim(request) => Some(request.runner),
+            Self::Save(save) => Some(save.runner),
+            Self::Record(_)
+            | Self::RetryDeadLetter(_)
+            | Self::DropDeadLetter(_)
+            | Self::Swept(_) => None,
+        }
+    }
+
     /// When it was given.
     pub(super) const fn now(&self) -> Option<Timestamp> {
         match self {
@@ -229,7 +241,7 @@ pub enum Recorded {
 
 /// Names one start of a relay. What an earlier start left running is taken up
 /// by the next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Runner(pub u32);
 
 /// Asks for turns that are due.
@@ -242,6 +254,12 @@ pub struct ClaimRequest {
     /// The turns that whoever asks still has in hand: none of them is claimed,
     /// whatever is stored of them.
     pub running: HashSet<TurnId>,
+    /// Whoever gave the account back and lets the turns end that it still runs: they
+    /// are not claimed.
+    pub letting_go: Option<Runner>,
+    /// Turns may have been claimed for `runner` of which it never heard: what runs for
+    /// it and is not in its hands is claimed again.
+    pub lost: bool,
     /// At most so many.
     pub limit: usize,
     /// The present moment.
@@ -527,6 +545,11 @@ pub enum StoreError {
     /// The database can't be read or written at present.
     #[error("the store failed: {0}; see that its disk has room and is writable")]
     Unavailable(String),
+    /// The database can't be used at present.
+    #[error(
+        "the database can't be used: {0}; see that PostgreSQL runs, takes writes, has room, and is the one that RELAY_STORE names"
+    )]
+    Database(String),
     /// What was asked for stands in a part of the file that can't be read any more.
     #[error(
         "the store failed: {0}; its file is damaged: stop the relay, restore it from a backup, or let `sqlite3 FILE .recover` save what it can, and start it again"
@@ -577,6 +600,16 @@ pub enum StoreError {
     Newer {
         /// The file.
         path: PathBuf,
+        /// Its schema.
+        found: i64,
+        /// The newest schema known here.
+        known: i64,
+    },
+    /// A newer version has migrated the database so that this one can't write to it.
+    #[error(
+        "the database was migrated by a newer gladly-relay (schema {found}, this one knows {known}); nothing was changed; run the newer version"
+    )]
+    NewerDatabase {
         /// Its schema.
         found: i64,
         /// The newest schema known here.

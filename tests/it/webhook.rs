@@ -142,7 +142,7 @@ async fn what_cannot_be_stored_is_refused_and_answered_once_it_is_delivered_agai
 async fn a_relay_that_stops_is_not_ready_and_keeps_what_still_reaches_it() {
     let relay = Setup::default().start_without_relay().await;
     let config = Config::load(Some(&relay.config_file()), &Environment::default()).unwrap();
-    let store = Arc::new(Sqlite::open(&config.store).await.unwrap());
+    let store = Arc::new(Sqlite::open(config.store.path().unwrap()).await.unwrap());
     let metrics = Arc::<Metrics>::default();
     let state = Arc::new(State {
         accounts: Accounts::new(&config.accounts),

@@ -15,7 +15,7 @@ use crate::app::{self, Listeners};
 use crate::clock::SystemClock;
 use crate::config::{Config, ConfigError, Environment};
 use crate::sim::{Gladly, GladlyOptions, Gleen, GleenOptions, WebhookSpec};
-use crate::store::Sqlite;
+use crate::store;
 
 /// What Gladly sends as `X-Account-Identifier`.
 const IDENTIFIER: &str = "demo-identifier";
@@ -50,7 +50,7 @@ impl Stage {
         };
         let gladly = Gladly::start(options).await?;
         let config = config(&gladly, &gleen, &folder.0)?;
-        let store = Arc::new(Sqlite::open(&config.store).await?);
+        let store = store::open(&config.store, None).await?;
         let listeners = Listeners::bind(&config, None).await?;
         let relay_address = listeners.public.local_addr()?;
         let admin_address = listeners.admin.local_addr()?;

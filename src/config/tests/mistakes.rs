@@ -20,7 +20,7 @@ fn all_wrong_values_are_said_at_once_each_with_its_variable() {
     let wrong = [
         ("RELAY_LISTEN", "8080"),
         ("RELAY_ADMIN_LISTEN", "localhost:9090"),
-        ("RELAY_STORE", "postgres://u:secret@db/relay"),
+        ("RELAY_STORE", "mysql://u:secret@db/relay"),
         ("RELAY_PUBLIC_URL", "relay.acme.com"),
         ("RELAY_LOG", "inof"),
         ("RELAY_LOG_FORMAT", "xml"),

@@ -92,7 +92,7 @@ fn commands_beside_a_relay_read_its_addresses_and_nothing_else() {
     let path = write(&folder, "relay.toml", text);
     let file = Addresses::load(Some(&path), &Environment::default()).unwrap();
     assert_eq!(file.listen.port(), 7002);
-    assert_eq!(file.store, PathBuf::from("/here"));
+    assert_eq!(file.store.path(), Some(Path::new("/here")));
     let wrong = Environment::from([("RELAY_STORE", "relay.db")]);
     let error = Addresses::load(Some(&path), &wrong).unwrap_err();
     assert_mistake(&error.mistakes, "RELAY_STORE: ");
@@ -177,7 +177,10 @@ fn no_secret_shows_in_an_error() {
         ("GLADLY_API_TOKEN", "needle-3"),
         ("GLEEN_API_KEY", "needle-4"),
         ("GLADLY_URL", "https://user:needle-5@acme.gladly.com"),
-        ("RELAY_STORE", "postgres://relay:needle-6@db/relay"),
+        (
+            "RELAY_STORE",
+            "postgres://relay:needle-6@db/relay?sslmode=on",
+        ),
         ("RELAY_PUBLIC_URL", "needle-7"),
     ])
     .unwrap_err();

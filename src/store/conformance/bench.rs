@@ -10,9 +10,10 @@ use crate::clock::{Moment, later};
 use crate::conversation::{Bot, Holder, Look, Named, Status, Written};
 use crate::id::{AccountName, AgentId, ConversationId, EventId, InboxId, ItemId};
 use crate::outcome::Outcome;
+use crate::store::postgres::tests::Own;
 use crate::store::{
-    Change, ClaimRequest, DeadLetterId, Delivery, Learnt, Memory, Operations, Progress, Recorded,
-    RetryRequest, Runner, Save, Source, Sqlite, Store, StoredTurn,
+    Change, ClaimRequest, DeadLetterId, Delivery, Learnt, Memory, Operations, Organization,
+    Postgres, Progress, Recorded, RetryRequest, Runner, Save, Source, Sqlite, Store, StoredTurn,
 };
 
 /// The account's answer deadline, in seconds.
@@ -27,6 +28,7 @@ impl<T: Store + Operations> Both for T {}
 pub(in crate::store) enum Bench {
     Memory(Box<Memory>),
     Sqlite(Sqlite, TempDir),
+    Postgres(Box<Postgres>, Own),
 }
 
 impl Bench {
@@ -40,10 +42,17 @@ impl Bench {
         Self::Sqlite(store.unwrap(), folder)
     }
 
+    /// None if PostgreSQL is not installed.
+    pub(in crate::store) async fn postgres() -> Option<Self> {
+        let own = Own::new()?;
+        Some(Self::Postgres(Box::new(own.open().await), own))
+    }
+
     pub(in crate::store) fn store(&self) -> &dyn Both {
         match self {
             Self::Memory(memory) => &**memory,
             Self::Sqlite(sqlite, _) => sqlite,
+            Self::Postgres(postgres, _) => &**postgres,
         }
     }
 
@@ -54,6 +63,20 @@ impl Bench {
             Self::Sqlite(sqlite, folder) => {
                 sqlite.close().await;
                 *sqlite = Sqlite::open(&folder.path().join("store.db")).await.unwrap();
+            }
+            Self::Postgres(postgres, own) => {
+                postgres.close().await;
+                **postgres = own.open().await;
+                let organization = Organization {
+                    name: "test".to_owned(),
+                    accounts: vec![account()],
+                };
+                postgres
+                    .leases()
+                    .unwrap()
+                    .take_up(&organization)
+                    .await
+                    .unwrap();
             }
         }
     }
@@ -184,6 +207,8 @@ pub(in crate::store) fn claim(runner: u32, second: u64, limit: usize) -> ClaimRe
         account: account(),
         runner: Runner(runner),
         running: HashSet::new(),
+        letting_go: None,
+        lost: false,
         limit,
         now: moment(second),
         answer_deadline: Duration::from_secs(DEADLINE),

@@ -15,7 +15,7 @@ pub(in crate::store) type Slots = HashMap<i64, Zeroizing<[u8; SLOT]>>;
 
 /// The keys that are in the file now; none if there is no such file.
 pub(in crate::store) fn read_slots(path: &Path) -> io::Result<Slots> {
-    let bytes = match read(path)? {
+    let bytes = match read(path, None)? {
         Found::Keys(..) => Zeroizing::new(std::fs::read(path)?),
         Found::Nothing => return Ok(Slots::new()),
         Found::Damaged => {
@@ -26,7 +26,7 @@ pub(in crate::store) fn read_slots(path: &Path) -> io::Result<Slots> {
     };
     let (slots, _) = bytes.as_chunks::<SLOT>();
     let keys = slots.iter().skip(1).filter_map(|slot| {
-        let key = parse(slot)?;
+        let key = parse(slot, None)?;
         Some((key.id, Zeroizing::new(*slot)))
     });
     Ok(keys.collect())

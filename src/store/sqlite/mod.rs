@@ -23,7 +23,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
-use super::seal::Keys;
+use super::seal::{Keys, MasterKey};
 use super::{
     Answer, Backlog, ClaimRequest, Claimed, Command, DeadLetter, DeadLetterId, Delivery,
     Operations, Recorded, RetryRequest, Save, Standing, Store, StoreError, Swept,
@@ -63,8 +63,17 @@ impl Sqlite {
     /// [`StoreError::InUse`], [`StoreError::NotOurs`], [`StoreError::Newer`],
     /// [`StoreError::CannotOpen`]: nothing was changed.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
+        Self::open_sealed(path, None).await
+    }
+
+    /// As [`Sqlite::open`]; words are sealed so that nobody can read them without
+    /// the master key, if there is one.
+    ///
+    /// # Errors
+    /// As [`Sqlite::open`].
+    pub async fn open_sealed(path: &Path, master: Option<MasterKey>) -> Result<Self, StoreError> {
         let path = path.to_owned();
-        blocking(move || open_alone(&path)).await
+        blocking(move || open_alone(&path, master)).await
     }
 
     /// Opens an existing file beside the process that runs turns, to see to its
@@ -112,14 +121,14 @@ async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await.map_err(stopped)?
 }
 
-fn open_alone(path: &Path) -> Result<Sqlite, StoreError> {
+fn open_alone(path: &Path, master: Option<MasterKey>) -> Result<Sqlite, StoreError> {
     let lock = open::lock(path)?;
     let connection = open::open(path)?;
     // On disk before keys are destroyed: what a power cut brings back may need them.
     connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
     let key_path = open::beside(&open::real_path(path), "-keys");
     let needed = purge::needed_keys(&connection)?;
-    let keys = Keys::open(&key_path)
+    let keys = Keys::open(&key_path, master)
         .and_then(|mut keys| {
             keys.destroy_unused(&needed)?;
             Ok(keys)

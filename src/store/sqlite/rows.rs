@@ -1,39 +1,19 @@
-//! How values stand in rows: JSON, words for outcomes, milliseconds.
+//! How values stand in rows, see [`value`].
 
 use jiff::Timestamp;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use serde::{Deserialize, Serialize};
 
-use crate::conversation::Known;
 use crate::id::{AccountName, ConversationId, TurnId};
-use crate::outcome::{HandoffReason, Outcome, SkipReason};
 use crate::store::picture::{Conversation, Key};
 use crate::store::seal::Keys;
-use crate::store::{DeadLetter, DeadLetterId, Lane, StoreError, StoredTurn, TurnEnd, Unreadable};
-
-/// What `conversations.value` holds.
-#[derive(Serialize)]
-struct ValueOut<'a> {
-    known: &'a Known,
-    lane: &'a Lane,
-}
-
-#[derive(Deserialize)]
-struct ValueIn {
-    known: Known,
-    lane: Lane,
-}
+use crate::store::value;
+use crate::store::{DeadLetter, DeadLetterId, StoreError, StoredTurn, TurnEnd, Unreadable};
 
 /// A stored time.
 pub(super) fn time(milliseconds: i64) -> Result<Timestamp, StoreError> {
     Timestamp::from_millisecond(milliseconds)
         .map_err(|_| StoreError::Unavailable(format!("{milliseconds} is not a time")))
-}
-
-/// JSON of a value of this program, which can always be written.
-pub(super) fn json(value: &impl Serialize) -> Result<String, StoreError> {
-    serde_json::to_string(value).map_err(|error| StoreError::Unavailable(error.to_string()))
 }
 
 /// Saves a conversation.
@@ -44,10 +24,7 @@ pub(super) fn put_conversation(
     due_at: Option<Timestamp>,
     touched_at: Timestamp,
 ) -> Result<(), StoreError> {
-    let value = json(&ValueOut {
-        known: &conversation.known,
-        lane: &conversation.lane,
-    })?;
+    let value = value::of_conversation(conversation)?;
     let lane = &conversation.lane;
     let merged_into = conversation.merged_into.as_ref();
     connection
@@ -84,17 +61,11 @@ pub(super) fn conversation(
         let merged_into = conversation_id(row.get_ref(1)?);
         let due_at: Option<i64> = row.get(2)?;
         let value = match row.get_ref(0)? {
-            ValueRef::Text(value) => serde_json::from_slice::<ValueIn>(value),
-            _ => serde_json::from_str(""),
+            ValueRef::Text(value) => value,
+            _ => b"",
         };
-        Ok(value
-            .map(|value| Conversation {
-                known: value.known,
-                lane: value.lane,
-                merged_into,
-                due_at: due_at.and_then(|at| Timestamp::from_millisecond(at).ok()),
-            })
-            .map_err(|error| Unreadable(error.to_string())))
+        let due_at = due_at.and_then(|at| Timestamp::from_millisecond(at).ok());
+        Ok(value::conversation(value, merged_into, due_at))
     };
     let found = statement.query_row(params![key.0.as_str(), key.1.as_str()], read);
     Ok(found.optional()?)
@@ -136,7 +107,7 @@ fn read_turn(row: &Row<'_>, keys: Option<&Keys>, id: TurnId) -> Result<StoredTur
         .and_then(|(keys, (key_id, words))| keys.unseal(&account, id, key_id, words));
     let end = match row.get_ref(10)?.as_str_or_null()? {
         Some(word) => Some(TurnEnd {
-            outcome: outcome(word, row.get(11)?)?,
+            outcome: value::outcome(word, row.get(11)?).map_err(|Unreadable(what)| what)?,
             at: time(row.get(12)?)?,
         }),
         None => None,
@@ -155,18 +126,6 @@ fn read_turn(row: &Row<'_>, keys: Option<&Keys>, id: TurnId) -> Result<StoredTur
         overdue: row.get(13)?,
         end,
     })
-}
-
-fn outcome(word: &str, reason: Option<String>) -> Result<Outcome, Unread> {
-    let reason = reason.unwrap_or_default();
-    let outcome = match word {
-        "replied" => Some(Outcome::Replied),
-        "handed_off" => HandoffReason::from_word(&reason).map(Outcome::HandedOff),
-        "skipped" => SkipReason::from_word(&reason).map(Outcome::Skipped),
-        "dead" => Some(Outcome::Dead(reason)),
-        _ => None,
-    };
-    outcome.ok_or_else(|| "its outcome is not known here".into())
 }
 
 /// A dead letter from a row of [`DEAD_LETTER`]'s columns.

@@ -6,6 +6,7 @@ use super::rows;
 use crate::id::{AccountName, TurnId};
 use crate::store::picture::{Changes, TurnChange};
 use crate::store::seal::Keys;
+use crate::store::value;
 use crate::store::{DeadLetter, StoreError, StoredTurn};
 
 /// Where to save to.
@@ -77,7 +78,7 @@ impl Saver<'_> {
             TurnChange::Went { id, state, words } => self.went(id, &state, &words)?,
             TurnChange::TookUp { id, messages } => {
                 prepared("UPDATE turns SET messages = ? WHERE id = ?")?
-                    .execute(params![rows::json(&messages)?, id.0])?;
+                    .execute(params![value::json(&messages)?, id.0])?;
             }
             TurnChange::Ended { id, end, state } => {
                 prepared(
@@ -137,7 +138,7 @@ pub(super) fn begin_turn(connection: &Connection, turn: &StoredTurn) -> Result<(
             turn.received_at.as_millisecond(),
             turn.deadline_at.as_millisecond(),
             i64::try_from(turn.began).unwrap_or(i64::MAX),
-            rows::json(&turn.messages)?,
+            value::json(&turn.messages)?,
             turn.overdue,
             outcome.map(crate::outcome::Outcome::as_str),
             outcome.and_then(crate::outcome::Outcome::reason),

@@ -288,7 +288,9 @@ impl TestRelay {
         self.clock.start_process();
         let file = self.config_file();
         let config = Config::load(Some(&file), &Environment::default()).unwrap();
-        let store = Arc::new(Observed::new(Sqlite::open(&config.store).await.unwrap()));
+        let store = Arc::new(Observed::new(
+            Sqlite::open(config.store.path().unwrap()).await.unwrap(),
+        ));
         self.make_due();
         let listeners = Listeners {
             public: TcpListener::bind(config.listen).await.unwrap(),

@@ -373,6 +373,8 @@ impl Player {
             account: self.account.clone(),
             runner: self.runner,
             running: std::collections::HashSet::new(),
+            letting_go: None,
+            lost: false,
             limit: 64,
             now: self.now(),
             answer_deadline: self.case.policy.answer_deadline,
