@@ -10,6 +10,7 @@
 //!   hour off. So a [`Moment`] names its clock: an age is only told between
 //!   moments of one clock, and [`clamped`] bounds what was stored as a plain
 //!   time when it is read back.
+//!   Relays that share a database begin theirs by its clock, and tell when it runs apart.
 //! - **Gladly's timestamps** are compared with nothing but Gladly's. What the
 //!   relay heard or looked at later counts as newer, by the order of arrival;
 //!   Gladly's time only shows that two of its own events came out of order. An
@@ -19,6 +20,7 @@
 //! Decisions never read a clock: they take `now` as a plain value. Waiting is
 //! `tokio::time`'s business, not this module's.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -31,6 +33,10 @@ pub trait Clock: Send + Sync {
 
     /// What the machine's clock shows people. It may jump.
     fn wall(&self) -> Timestamp;
+
+    /// It was found to run apart from the clock that it was begun by: its moments are
+    /// its own from now on.
+    fn run_apart(&self) {}
 }
 
 /// A moment of one steady clock. Two clocks can't be compared.
@@ -55,7 +61,7 @@ impl Moment {
 /// The machine's steady clock, begun when this value was made.
 #[derive(Debug)]
 pub struct SystemClock {
-    clock: u32,
+    clock: AtomicU32,
     begun_at: Timestamp,
     begun: Duration,
 }
@@ -63,9 +69,18 @@ pub struct SystemClock {
 impl SystemClock {
     /// Begins a clock from the machine's present time.
     pub fn begin() -> Self {
-        Self {
+        Self::begin_by(Moment {
             clock: fastrand::u32(..),
-            begun_at: Timestamp::now(),
+            at: Timestamp::now(),
+        })
+    }
+
+    /// Begins a clock from the present moment of one that other processes began theirs
+    /// by: theirs and its moments can be compared.
+    pub fn begin_by(present: Moment) -> Self {
+        Self {
+            clock: AtomicU32::new(present.clock),
+            begun_at: present.at,
             begun: uptime(),
         }
     }
@@ -75,13 +90,17 @@ impl Clock for SystemClock {
     fn now(&self) -> Moment {
         let passed = uptime().saturating_sub(self.begun);
         Moment {
-            clock: self.clock,
+            clock: self.clock.load(Ordering::Relaxed),
             at: later(self.begun_at, passed),
         }
     }
 
     fn wall(&self) -> Timestamp {
         Timestamp::now()
+    }
+
+    fn run_apart(&self) {
+        self.clock.store(fastrand::u32(..), Ordering::Relaxed);
     }
 }
 
@@ -152,6 +171,17 @@ mod tests {
         assert_eq!(moment(1, 5).age(moment(1, 7)), Some(Duration::from_secs(2)));
         assert_eq!(moment(1, 5).age(moment(2, 7)), None, "another process");
         assert_eq!(moment(1, 7).age(moment(1, 5)), None, "the future");
+    }
+
+    #[test]
+    fn clocks_that_were_begun_by_one_are_compared_until_one_runs_apart() {
+        let at = Timestamp::UNIX_EPOCH;
+        let [one, other] = [0; 2].map(|_| SystemClock::begin_by(Moment { clock: 7, at }));
+        let earlier = Moment { clock: 7, at };
+        assert!(earlier.age(one.now()).is_some() && earlier.age(other.now()).is_some());
+        other.run_apart();
+        assert!(earlier.age(one.now()).is_some());
+        assert_eq!(earlier.age(other.now()), None);
     }
 
     #[test]

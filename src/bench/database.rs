@@ -243,15 +243,7 @@ impl Drop for OwnPostgres {
 fn make(programs: &Path, folder: &Path) -> io::Result<()> {
     let mut made = command(&programs.join("initdb"));
     made.current_dir(folder);
-    made.args([
-        "-D",
-        "data",
-        "-U",
-        USER,
-        "-A",
-        "scram-sha-256",
-        "--pwfile=password",
-    ]);
+    made.args(["-D", "data", "-U", USER, "-A", "md5", "--pwfile=password"]);
     made.args(["-E", "UTF8", "--locale=C", "--no-sync"]);
     let made = made.output()?;
     if !made.status.success() {

@@ -54,14 +54,11 @@ async fn serve(config: &Config, checks: bool) -> anyhow::Result<ExitCode> {
         let checking = check_beside(config.clone(), store.clone());
         tokio::spawn(stop.clone().run_until_cancelled_owned(checking));
     }
-    app::serve(
-        config,
-        listeners,
-        store,
-        Arc::new(SystemClock::begin()),
-        stop,
-    )
-    .await?;
+    let clock = match store.leases() {
+        Some(leases) => SystemClock::begin_by(leases.now().await?),
+        None => SystemClock::begin(),
+    };
+    app::serve(config, listeners, store, Arc::new(clock), stop).await?;
     Ok(ExitCode::SUCCESS)
 }
 

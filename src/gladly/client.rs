@@ -169,6 +169,12 @@ impl Client {
         self.pace.takes(self.member, calls)
     }
 
+    /// Another relay may have called until now: what the organization allows is found
+    /// out anew.
+    pub fn begin_anew(&self) {
+        self.pace.begin_anew();
+    }
+
     /// The share of the organization's limit that the relay's own calls took lately.
     pub fn used_ratio(&self) -> f64 {
         self.pace.used_ratio()

@@ -7,16 +7,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
+use super::driving::Driving;
 use super::run::{Run, after_panic};
 use super::turn::Turn;
 use super::{Account, Shared};
 use crate::clock::time_until;
 use crate::outcome::Outcome;
-use crate::store::{ClaimRequest, Progress, Save, Standing, StoreError, StoredTurn};
+use crate::store::{ClaimRequest, Progress, Runner, Save, Standing, StoreError, StoredTurn};
 
 /// How often to look for turns that nobody woke anybody for, such as dead
 /// letters that another process retried.
@@ -29,13 +29,14 @@ pub(super) struct Driver {
     pub(super) shared: Arc<Shared>,
     pub(super) account: Arc<Account>,
     pub(super) turns: TaskTracker,
-    /// Makes running turns end where they are.
-    pub(super) let_go: CancellationToken,
+    /// What the turns are run under.
+    pub(super) driving: Arc<Driving>,
 }
 
 impl Driver {
-    /// Claims turns until `stop`.
-    pub(super) async fn drive(self, stop: CancellationToken) {
+    /// Claims turns until it is told to claim no more.
+    pub(super) async fn drive(self) {
+        let stop = self.driving.claim_no_more.clone();
         while stop.run_until_cancelled(self.claim()).await.is_some() {}
     }
 
@@ -50,9 +51,9 @@ impl Driver {
         let now = self.shared.clock.now();
         let request = ClaimRequest {
             account: self.account.name.clone(),
-            runner: self.shared.runner,
+            runner: self.driving.runner,
             running: self.shared.running.ids(),
-            letting_go: None,
+            letting_go: self.driving.letting_go(),
             lost: false,
             limit,
             now,
@@ -89,15 +90,16 @@ impl Driver {
             account = %stored.account, conversation_id = %stored.conversation_id, turn_id = %stored.id
         );
         let (shared, account) = (self.shared.clone(), self.account.clone());
-        let let_go = self.let_go.clone();
+        let driving = self.driving.clone();
         // Before the next claim, not only once the task is at its turn.
         let running = shared.running.enter(&stored);
         let work = async move {
-            Box::pin(run_to_end(shared, &account, stored, standing, let_go)).await;
+            Box::pin(run_to_end(shared, &account, stored, standing, driving)).await;
             drop((permit, running));
             account.wake.notify_one();
         };
-        self.turns.spawn(work.instrument(span));
+        let work = self.driving.turns.track_future(work.instrument(span));
+        self.turns.spawn(work);
     }
 }
 
@@ -107,17 +109,17 @@ async fn run_to_end(
     account: &Arc<Account>,
     stored: StoredTurn,
     standing: Standing,
-    let_go: CancellationToken,
+    driving: Arc<Driving>,
 ) {
     tracing::debug!(messages = stored.messages.len(), "the turn runs");
-    let unfinished = Unfinished::of(&shared, account, &stored);
+    let unfinished = Unfinished::of(&shared, account, &stored, driving.runner);
     let run = match Turn::restore(stored) {
         Ok(turn) => Run::new(
             shared.clone(),
             account.clone(),
             turn,
             standing,
-            let_go.clone(),
+            driving.clone(),
         ),
         Err(what) => {
             let error = format!("its stored row can't be read: {what}");
@@ -134,8 +136,9 @@ async fn run_to_end(
             return;
         }
     };
-    let running = AssertUnwindSafe(run.run()).catch_unwind();
-    if let Some(Err(_panic)) = let_go.run_until_cancelled(running).await {
+    let running = driving.only_while_held(&*shared.clock, Box::pin(run.run()));
+    let running = AssertUnwindSafe(running).catch_unwind();
+    if let Some(Err(_panic)) = driving.let_go.run_until_cancelled(running).await {
         tracing::error!("the turn panicked; please report this");
         unfinished.save(after_panic(shared.clock.now().at)).await;
     }
@@ -148,14 +151,14 @@ struct Unfinished {
 }
 
 impl Unfinished {
-    fn of(shared: &Arc<Shared>, account: &Account, stored: &StoredTurn) -> Self {
+    fn of(shared: &Arc<Shared>, account: &Account, stored: &StoredTurn, runner: Runner) -> Self {
         let now = shared.clock.now();
         let save = Save {
             turn_id: stored.id,
             account: stored.account.clone(),
             conversation_id: stored.conversation_id.clone(),
             bot: account.bot.clone(),
-            runner: shared.runner,
+            runner,
             now,
             learnt: Vec::new(),
             progress: after_panic(now.at),

@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::driving::Driving;
 use super::{Account, Shared};
 use crate::conversation::{Facts, Look};
 use crate::gladly::{Admission, Ask, Conversation, GladlyError, Permits, Precedence};
@@ -83,14 +84,16 @@ enum NotNow {
 
 impl LateNote {
     /// Writes it when there is room, unless too many wait already.
-    pub(super) fn spawn(self, stop: CancellationToken) {
+    pub(super) fn spawn(self, driving: Arc<Driving>) {
         let Some(forgotten) = self.account.late_notes.enter(&self.conversation_id) else {
             return;
         };
         tokio::spawn(async move {
             let writing = timeout(OF_USE_FOR, self.write());
             let writing = forgotten.run_until_cancelled(writing);
-            if let Some(Some(Ok(Some(())))) = stop.run_until_cancelled(writing).await {
+            let clock = self.shared.clock.clone();
+            let writing = driving.only_while_held(&*clock, Box::pin(writing));
+            if let Some(Some(Ok(Some(())))) = driving.let_go.run_until_cancelled(writing).await {
                 self.shared.metrics.note_written_later(&self.account.name);
             }
             let notes = &self.account.late_notes;

@@ -8,6 +8,10 @@
 mod intake;
 
 mod driver;
+mod driving;
+mod keeper;
+mod spread;
+mod starter;
 
 mod run;
 
@@ -23,7 +27,7 @@ mod thinking;
 mod upkeep;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -35,12 +39,14 @@ use crate::config::{AccountConfig, Config, Policy};
 use crate::conversation::Bot;
 use crate::gladly::Pace;
 use crate::id::{AccountName, InboxId};
-use crate::store::{Runner, Store};
+use crate::store::{Organization, Runner, Store};
 use crate::telemetry::Metrics;
 use crate::{gladly, gleen};
 use breaker::Breaker;
+use keeper::Keeper;
 use late_note::LateNotes;
 use running::Running;
+use starter::Starter;
 use thinking::Thinking;
 
 /// The most turns of one account that run at once. Those that only wait for
@@ -59,8 +65,6 @@ struct Shared {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
-    /// Names this start of the relay: what an earlier one left is taken up.
-    runner: Runner,
     running: Running,
 }
 
@@ -75,6 +79,8 @@ struct Account {
     breaker: Mutex<Breaker>,
     thinking: Thinking,
     late_notes: LateNotes,
+    /// The relay that runs its turns, by its name.
+    driven_by: Mutex<Option<String>>,
     /// Told when a message has been journaled or a lane became free.
     wake: Notify,
     /// One permit per turn that may run: a bound for memory, not a limit to feel.
@@ -119,7 +125,6 @@ impl Relay {
             store,
             clock,
             metrics,
-            runner: Runner(fastrand::u32(..)),
             running: Running::default(),
         });
         let (mut wired, mut paces) = (BTreeMap::new(), BTreeMap::new());
@@ -140,7 +145,8 @@ impl Relay {
         })
     }
 
-    /// Starts a driver for each account, and what runs beside them.
+    /// Starts a driver for each account, or whatever finds out which of them are to be
+    /// driven here, and what runs beside them.
     pub fn start(&self, stopping: &Stopping, config: &Config) {
         let Stopping {
             claim_no_more,
@@ -148,14 +154,22 @@ impl Relay {
             turns,
             background,
         } = stopping;
-        for account in self.accounts.values() {
-            let driver = driver::Driver {
-                shared: self.shared.clone(),
-                account: account.clone(),
-                turns: turns.clone(),
-                let_go: let_go.clone(),
-            };
-            turns.spawn(driver.drive(claim_no_more.clone()));
+        let starter = Arc::new(Starter::new(self, stopping, config));
+        let organizations = organizations(&config.accounts);
+        if self.shared.store.leases().is_some() {
+            let keeper = Keeper::new(
+                self.shared.clone(),
+                starter,
+                organizations,
+                config.shutdown_grace,
+            );
+            background.spawn(keeper.keep(claim_no_more.clone(), let_go.clone()));
+        } else {
+            // Names this start of the relay: what an earlier one left is taken up.
+            let runner = Runner(fastrand::u32(..));
+            for organization in &organizations {
+                starter.begin(organization, runner, |_| ());
+            }
         }
         for pace in &self.paces {
             background.spawn(pace.clone().run(let_go.clone()));
@@ -165,25 +179,8 @@ impl Relay {
             config.retention,
             claim_no_more.clone(),
         ));
-        self.start_sweeps(stopping, config);
         turns.close();
         background.close();
-    }
-
-    fn start_sweeps(&self, stopping: &Stopping, config: &Config) {
-        if config.sweep_interval.is_zero() {
-            return;
-        }
-        for account in self.accounts.values() {
-            let sweeper = sweep::Sweeper::new(
-                self.shared.clone(),
-                account.clone(),
-                config.sweep_interval,
-                config.public_url.clone(),
-            );
-            let stop = stopping.claim_no_more.clone();
-            stopping.background.spawn(sweeper.run(stop));
-        }
     }
 
     /// The accounts that are configured.
@@ -205,7 +202,39 @@ impl Relay {
     }
 }
 
+/// What a relay is called among others: its machine and its process.
+fn name_of_this_process() -> String {
+    let system = rustix::system::uname();
+    let machine = system.nodename().to_string_lossy();
+    format!("{machine}:{}", std::process::id())
+}
+
+/// The accounts by the organization whose limit they share.
+fn organizations(accounts: &[AccountConfig]) -> Vec<Organization> {
+    let mut organizations: Vec<Organization> = Vec::new();
+    for account in accounts {
+        let name = account.gladly.url.origin().ascii_serialization();
+        let known = organizations.iter().position(|one| one.name == name);
+        let place = known.unwrap_or(organizations.len());
+        if known.is_none() {
+            let accounts = Vec::new();
+            organizations.push(Organization { name, accounts });
+        }
+        organizations[place].accounts.push(account.name.clone());
+    }
+    organizations
+}
+
 impl Account {
+    /// Remembers which relay runs its turns.
+    fn driven_by(&self, driver: Option<&str>) {
+        let mut driven_by = self
+            .driven_by
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *driven_by = driver.map(str::to_owned);
+    }
+
     fn new(config: &AccountConfig, pace: Arc<Pace>, shared: &Shared) -> anyhow::Result<Self> {
         let (clock, metrics) = (shared.clock.clone(), shared.metrics.clone());
         Ok(Self {
@@ -227,6 +256,7 @@ impl Account {
             breaker: Mutex::default(),
             thinking: Thinking::default(),
             late_notes: LateNotes::default(),
+            driven_by: Mutex::default(),
             wake: Notify::new(),
             turn_permits: Arc::new(Semaphore::new(RUNNING_TURNS)),
             question_permits: Semaphore::new(config.max_concurrent_questions),

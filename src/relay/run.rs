@@ -8,9 +8,9 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 use super::breaker::Breaker;
+use super::driving::Driving;
 use super::late_note::LateNote;
 use super::turn::{Action, Context, Happened, PartKind, Purpose, Question, Step, Turn};
 use super::{Account, Shared};
@@ -45,8 +45,8 @@ pub(super) struct Run {
     permits: Permits,
     /// What it needs, for those who want to know whether they can be served.
     engaged: Engaged,
-    /// Makes the run end where it is.
-    let_go: CancellationToken,
+    /// What it is run under.
+    driving: Arc<Driving>,
 }
 
 /// The store was told to stop, or gave the turn to somebody else.
@@ -58,7 +58,7 @@ impl Run {
         account: Arc<Account>,
         turn: Turn,
         standing: Standing,
-        let_go: CancellationToken,
+        driving: Arc<Driving>,
     ) -> Self {
         let revision = standing.known.facts.revision();
         let engaged = account.gladly.engage();
@@ -70,7 +70,7 @@ impl Run {
             revision,
             permits: Permits::default(),
             engaged,
-            let_go,
+            driving,
         }
     }
 
@@ -482,7 +482,7 @@ impl Run {
             conversation_id: self.target(),
             note: note.to_owned(),
         };
-        late.spawn(self.let_go.clone());
+        late.spawn(self.driving.clone());
     }
 
     async fn save_running(&mut self, learnt: Vec<Learnt>, lasting: bool) -> Result<(), LetGo> {
@@ -509,7 +509,7 @@ impl Run {
                 account: self.account.name.clone(),
                 conversation_id,
                 bot: self.account.bot.clone(),
-                runner: self.shared.runner,
+                runner: self.driving.runner,
                 now: self.shared.clock.now(),
                 learnt: learnt.clone(),
                 progress: progress.clone(),
@@ -530,7 +530,13 @@ impl Run {
                 }
             }
             let pause = tokio::time::sleep(STORE_AGAIN_AFTER);
-            if self.let_go.run_until_cancelled(pause).await.is_none() {
+            if self
+                .driving
+                .let_go
+                .run_until_cancelled(pause)
+                .await
+                .is_none()
+            {
                 return Err(LetGo);
             }
         }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 
 use super::types::{Runner, StoreError};
 use crate::clock::Moment;
@@ -44,6 +45,15 @@ pub struct Lease {
     pub runner: Runner,
     /// Whoever had it before and still lets its turns end.
     pub letting_go: Option<Runner>,
+}
+
+/// What another relay tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Woken {
+    /// It has recorded something for an account that it does not drive.
+    Due,
+    /// It gave an organization back.
+    Leases,
 }
 
 /// What a relay hears when it tells that it is alive.
@@ -89,7 +99,14 @@ pub trait Leases: Send + Sync {
     /// Says whose turns are run here, so that nobody is woken for them.
     fn drives(&self, accounts: Vec<AccountName>);
 
-    /// Waits until another relay has recorded something, or gave an organization back.
-    /// For ever where the database can't tell: then only asking helps.
-    async fn woken(&self);
+    /// Waits until another relay tells of something. For ever where the database can't
+    /// pass that on: then only asking helps.
+    async fn woken(&self) -> Woken;
+
+    /// Those of the accounts in which a turn is due.
+    async fn due(
+        &self,
+        accounts: &[AccountName],
+        now: Timestamp,
+    ) -> Result<Vec<AccountName>, StoreError>;
 }

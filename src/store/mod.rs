@@ -44,7 +44,7 @@ use crate::id::AccountName;
 pub use address::{PostgresAddress, StoreAddress};
 pub use apply::apply;
 pub use lane::{Arrival, Lane, LaneTurn, Run};
-pub use leases::{LEASE, Lease, Leases, Organization, Peer, Roll};
+pub use leases::{LEASE, Lease, Leases, Organization, Peer, Roll, Woken};
 pub use memory::Memory;
 pub use picture::{Changes, Conversation, Key, Needs, Picture, TurnChange, Unreadable};
 pub use postgres::Postgres;

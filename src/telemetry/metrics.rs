@@ -144,6 +144,7 @@ pub struct Metrics {
     sweeps: Family<SweepLabels, Counter>,
     recovered_messages: Family<AccountLabel, Counter>,
     webhook_enabled: Family<AccountLabel, Gauge>,
+    driver: Family<AccountLabel, Gauge>,
     watched: Watched,
 }
 
@@ -169,6 +170,7 @@ impl Default for Metrics {
             sweeps: Family::default(),
             recovered_messages: Family::default(),
             webhook_enabled: Family::default(),
+            driver: Family::default(),
             watched: Watched::default(),
         };
         metrics.registered()
@@ -290,6 +292,11 @@ impl Metrics {
             "webhook_enabled",
             "1 while Gladly's webhook leads here and is on, 0 while it is off or missing",
             self.webhook_enabled.clone(),
+        );
+        registry.register(
+            "driver",
+            "1 where this process runs the account's turns",
+            self.driver.clone(),
         );
         self
     }
@@ -422,6 +429,13 @@ impl Metrics {
                 self.webhook_enabled.remove(&label);
             }
         }
+    }
+
+    /// Shows whether the account's turns are run here.
+    pub fn driver(&self, account: &AccountName, here: bool) {
+        self.driver
+            .get_or_create(&label(account))
+            .set(i64::from(here));
     }
 
     /// Shows what waits in the store.

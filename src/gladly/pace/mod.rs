@@ -207,6 +207,11 @@ impl Pace {
         state.queue.takes(member, calls, state.window.per_second())
     }
 
+    /// Forgets that it knows what was called in the last second.
+    pub fn begin_anew(&self) {
+        self.state().window.begin_anew();
+    }
+
     /// The share of the limit that the relay's own calls of the last ten seconds
     /// took: 1 is all of it.
     pub fn used_ratio(&self) -> f64 {

@@ -102,6 +102,11 @@ pub struct Window {
 }
 
 impl Window {
+    /// As at a start: somebody may have used up what was allowed.
+    pub fn begin_anew(&mut self) {
+        self.start = Start::Unknown;
+    }
+
     /// For an organization that allows `limit` calls a second.
     pub fn new(limit: u32) -> Self {
         Self {

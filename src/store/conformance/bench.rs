@@ -77,6 +77,11 @@ impl Bench {
                     .take_up(&organization)
                     .await
                     .unwrap();
+                // There what was put off stays so, for the clock is the same.
+                own.sql(
+                    "UPDATE conversations SET due_at = waiting_since
+                     WHERE waiting_since IS NOT NULL",
+                );
             }
         }
     }

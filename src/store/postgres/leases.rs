@@ -17,7 +17,7 @@ use super::statement::{Statement, run_all};
 use super::writer::{Shared, lock};
 use crate::clock::{Moment, later};
 use crate::id::AccountName;
-use crate::store::leases::{LEASE, Lease, Leases, Organization, Peer, Roll};
+use crate::store::leases::{LEASE, Lease, Leases, Organization, Peer, Roll, Woken};
 use crate::store::{Runner, StoreError};
 
 const ALIVE: &str = "INSERT INTO relays (relay, name, organizations, seen_at)
@@ -53,6 +53,8 @@ const GIVE_BACK: &str = "UPDATE leases SET relay = NULL, draining_term = term,
     WHERE term = $1";
 const LET_GO: &str = "UPDATE leases SET draining_until = NULL WHERE draining_term = $1";
 const LEAVE: &str = "DELETE FROM relays WHERE relay = $1";
+const DUE: &str = "SELECT a FROM unnest($1::text[]) a
+    WHERE EXISTS (SELECT 1 FROM conversations c WHERE c.account = a AND c.due_at <= $2)";
 const TELL: &str = "SELECT pg_notify('gladly_relay_leases', '')";
 const NOW: &str = "SELECT clock, (extract(epoch FROM clock_timestamp()) * 1000)::bigint FROM probe";
 /// Of several looks at the clock the quickest tells best.
@@ -209,8 +211,23 @@ impl Leases for Register {
         *lock(&self.shared.driven) = accounts.into_iter().collect();
     }
 
-    async fn woken(&self) {
-        self.ear.woken().await;
+    async fn woken(&self) -> Woken {
+        self.ear.woken().await
+    }
+
+    async fn due(
+        &self,
+        accounts: &[AccountName],
+        now: Timestamp,
+    ) -> Result<Vec<AccountName>, StoreError> {
+        let statement = Statement::new(DUE)
+            .texts(accounts.iter().map(AccountName::as_str))
+            .number(now.as_millisecond());
+        let rows = self.ask(statement).await?;
+        Ok(rows
+            .iter()
+            .map(|row| AccountName::new(row.get(0)))
+            .collect())
     }
 }
 
@@ -236,7 +253,13 @@ fn lease(row: &Row) -> Lease {
 struct Ear {
     connector: Connector,
     client: Mutex<Option<Client>>,
-    heard: Arc<Notify>,
+    heard: Arc<Heard>,
+}
+
+#[derive(Default)]
+struct Heard {
+    due: Notify,
+    leases: Notify,
 }
 
 impl Ear {
@@ -248,12 +271,16 @@ impl Ear {
         }
     }
 
-    async fn woken(&self) {
+    async fn woken(&self) -> Woken {
         if self.listen().await.is_err() {
-            // Whoever polls finds out when the database is back.
+            // Whoever asks now and then finds out when the database is back.
             return std::future::pending().await;
         }
-        self.heard.notified().await;
+        tokio::select! {
+            biased;
+            () = self.heard.leases.notified() => Woken::Leases,
+            () = self.heard.due.notified() => Woken::Due,
+        }
     }
 
     async fn listen(&self) -> Result<(), StoreError> {
@@ -262,13 +289,19 @@ impl Ear {
             return Ok(());
         }
         let heard = self.heard.clone();
-        let connecting = self.connector.connect_and_hear(move |_| heard.notify_one());
+        let connecting = self.connector.connect_and_hear(move |channel| {
+            let heard = match channel {
+                "gladly_relay_leases" => &heard.leases,
+                _ => &heard.due,
+            };
+            heard.notify_one();
+        });
         let client = connecting.await?;
         client
             .batch_execute("LISTEN gladly_relay_due; LISTEN gladly_relay_leases")
             .await?;
         // What came before is not heard of.
-        self.heard.notify_one();
+        self.heard.due.notify_one();
         *open = Some(client);
         Ok(())
     }

@@ -135,14 +135,14 @@ fn conversations(
             )
             .some_numbers(since.map(|since| since.map(Timestamp::as_millisecond)))
             .numbers(backlog.map(|backlog| i64::try_from(backlog).unwrap_or(i64::MAX)))
-            .numbers(changed.iter().map(|_| begin_of_hour(touched_at))),
+            .numbers(changed.iter().map(|_| end_of_hour(touched_at))),
     ))
 }
 
 /// By the hour, so that a row changes in no index while its turn runs.
-fn begin_of_hour(at: Timestamp) -> i64 {
+fn end_of_hour(at: Timestamp) -> i64 {
     const HOUR: i64 = 3_600_000;
-    at.as_millisecond().div_euclid(HOUR) * HOUR
+    at.as_millisecond().div_euclid(HOUR).saturating_add(1) * HOUR
 }
 
 fn events(

@@ -45,7 +45,7 @@ CREATE TABLE conversations (
     waiting_since   bigint,
     -- Unfinished turns, and one more if messages wait.
     backlog         bigint NOT NULL,
-    -- By the hour, so that it seldom changes.
+    -- The end of the hour, so that it seldom changes.
     touched_at      bigint NOT NULL,
     PRIMARY KEY (account, conversation_id)
 ) WITH (fillfactor = 60, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0);
