@@ -48,6 +48,7 @@ mod uncertain;
 mod webhook;
 mod webhooks;
 
+mod several;
 mod sim_control;
 mod sim_faults;
 mod sim_gladly;

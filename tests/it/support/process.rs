@@ -34,6 +34,8 @@ pub(crate) struct RelayProcess {
     log: JoinHandle<String>,
     /// Where it takes webhooks.
     pub(crate) url: String,
+    /// Where it tells operators.
+    pub(crate) admin_url: String,
     /// Whoever holds it keeps the log from being read.
     reading: Arc<Mutex<()>>,
 }
@@ -118,7 +120,10 @@ impl RelayProcess {
                 drop(may_read.lock().await);
                 let fields: Value = serde_json::from_str(&line).expect("each line is JSON");
                 match fields["message"].as_str() {
-                    Some("serving") => listen = fields["listen"].as_str().map(str::to_owned),
+                    Some("serving") => {
+                        let address = |name: &str| fields[name].as_str().map(str::to_owned);
+                        listen = address("listen").zip(address("admin_listen"));
+                    }
                     Some("the set-up was checked") => checked = true,
                     _ => {}
                 }
@@ -131,11 +136,12 @@ impl RelayProcess {
             }
             log
         });
-        let listen = soon(is_serving).await.expect("the relay serves");
+        let (listen, admin) = soon(is_serving).await.expect("the relay serves");
         Self {
             child,
             log,
             url: format!("http://{listen}"),
+            admin_url: format!("http://{admin}"),
             reading,
         }
     }
@@ -155,6 +161,18 @@ impl RelayProcess {
         self.child.kill().await.unwrap();
     }
 
+    /// Lets it stand still, or go on.
+    pub(crate) async fn signal(&self, signal: &str) {
+        let id = self.id().to_string();
+        let sent = Command::new("kill").args([signal, &id]).status().await;
+        assert!(sent.unwrap().success());
+    }
+
+    /// The exit code, once it has ended by itself or by a signal that was sent.
+    pub(crate) async fn wait(mut self) -> Option<i32> {
+        soon(self.child.wait()).await.unwrap().code()
+    }
+
     /// SIGTERM, and the exit code.
     pub(crate) async fn terminate(self) -> Option<i32> {
         self.terminate_and_read().await.0
@@ -162,15 +180,7 @@ impl RelayProcess {
 
     /// SIGTERM, the exit code, and all that it has logged.
     pub(crate) async fn terminate_and_read(mut self) -> (Option<i32>, String) {
-        let id = self.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args(["-TERM", &id])
-                .status()
-                .await
-                .unwrap()
-                .success()
-        );
+        self.signal("-TERM").await;
         let status = soon(self.child.wait()).await.unwrap();
         (status.code(), soon(self.log).await.unwrap())
     }
