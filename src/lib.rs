@@ -69,10 +69,12 @@ pub mod id;
 pub mod outcome;
 pub mod systemd;
 pub mod telemetry;
+pub mod trace;
 pub mod upstream;
 
 pub mod bench;
 pub mod check;
 pub mod cli;
+pub mod explain;
 pub mod sim;
 pub mod webhooks;

@@ -12,7 +12,8 @@
 //! saves what changed ([`Changes`]) in one transaction. Every rule stands in
 //! [`apply()`], pure and shared; SQL holds keys and order alone.
 //!
-//! - [`Store`] is what the relay needs, [`Operations`] what operators need.
+//! - [`Store`] is what the relay needs, [`Operations`] what operators need, [`History`]
+//!   what explains and reports.
 //! - [`Sqlite`] keeps everything in one file, [`Memory`] in memory until the
 //!   process ends: it is for tests in which no file matters.
 //! - Words are sealed at rest, with keys that are destroyed.
@@ -21,7 +22,11 @@ mod types;
 
 mod apply;
 mod lane;
+mod past;
 mod picture;
+pub mod totals;
+
+mod history;
 
 mod memory;
 mod seal;
@@ -36,10 +41,13 @@ use jiff::Timestamp;
 use crate::id::AccountName;
 
 pub use apply::apply;
+pub use history::{History, Place, RUNNING, Remembered, TurnQuery, TurnRow};
 pub use lane::{Arrival, Lane, LaneTurn, Run};
 pub use memory::Memory;
+pub use past::{By, Past, Told};
 pub use picture::{Changes, Conversation, Key, Needs, Picture, TurnChange, Unreadable};
 pub use sqlite::{BackupKeys, Sqlite};
+pub use totals::{Tally, Total, TotalKey};
 pub use types::{
     Answer, Backlog, Change, ClaimRequest, Claimed, Command, DeadLetter, DeadLetterId, Delivery,
     Learnt, Message, Progress, Recorded, RetryRequest, Runner, Save, Source, Standing, StoreError,

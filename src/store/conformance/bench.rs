@@ -11,17 +11,25 @@ use crate::conversation::{Bot, Holder, Look, Named, Status, Written};
 use crate::id::{AccountName, AgentId, ConversationId, EventId, InboxId, ItemId};
 use crate::outcome::Outcome;
 use crate::store::{
-    Change, ClaimRequest, DeadLetterId, Delivery, Learnt, Memory, Operations, Progress, Recorded,
-    RetryRequest, Runner, Save, Source, Sqlite, Store, StoredTurn,
+    Change, ClaimRequest, DeadLetterId, Delivery, History, Learnt, Memory, Operations, Progress,
+    Recorded, RetryRequest, Runner, Save, Source, Sqlite, Store, StoredTurn, Tally,
 };
 
 /// The account's answer deadline, in seconds.
 pub(in crate::store) const DEADLINE: u64 = 180;
 
-/// What every back end is.
-pub(in crate::store) trait Both: Store + Operations {}
+/// What every turn tells of what it took.
+pub(in crate::store) const TALLY: Tally = Tally {
+    messages: 1,
+    asked: true,
+    calls: 3,
+    per_second: 10,
+};
 
-impl<T: Store + Operations> Both for T {}
+/// What every back end is.
+pub(in crate::store) trait Both: Store + Operations + History {}
+
+impl<T: Store + Operations + History> Both for T {}
 
 /// A store that can be started anew.
 pub(in crate::store) enum Bench {
@@ -213,6 +221,7 @@ pub(in crate::store) fn save(
         now: moment(second),
         learnt,
         progress,
+        trace: None,
         lasting: false,
     }
 }
@@ -229,6 +238,7 @@ pub(in crate::store) fn ended(outcome: Outcome) -> Progress {
         outcome,
         may_have_written: false,
         state: "last".to_owned(),
+        tally: TALLY,
     }
 }
 
@@ -237,5 +247,6 @@ pub(in crate::store) fn dead(may_have_written: bool) -> Progress {
         outcome: Outcome::Dead("it broke".to_owned()),
         may_have_written,
         state: "last".to_owned(),
+        tally: TALLY,
     }
 }

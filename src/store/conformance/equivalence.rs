@@ -6,15 +6,15 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::bench::{
-    Bench, account, at, claim, delivery, ended, human, id, item, look, merge, message, retry,
-    running, save, the_bots, written,
+    Bench, TALLY, account, at, claim, delivery, ended, human, id, item, look, merge, message,
+    retry, running, save, the_bots, written,
 };
 use crate::conversation::Status;
 use crate::id::ThreadId;
 use crate::outcome::{HandoffReason, Outcome, SkipReason};
 use crate::store::{
     Change, Claimed, DeadLetterId, Delivery, Learnt, Message, Progress, Recorded, Source,
-    StoreError, StoredTurn, Swept,
+    StoreError, StoredTurn, Swept, TurnQuery,
 };
 
 #[derive(Debug, Clone)]
@@ -237,6 +237,7 @@ impl Pair {
                 outcome: Outcome::Dead("it broke".to_owned()),
                 may_have_written: *may_have_written,
                 state: "last".to_owned(),
+                tally: TALLY,
             },
         }
     }
@@ -255,6 +256,22 @@ impl Pair {
         assert_eq!(
             memory.swept_until(&account()).await.unwrap(),
             sqlite.swept_until(&account()).await.unwrap()
+        );
+        let all = TurnQuery::default();
+        assert_eq!(
+            memory.turns(&all).await.unwrap(),
+            sqlite.turns(&all).await.unwrap()
+        );
+        for number in 0..4 {
+            let id = id(&format!("c{number}"));
+            assert_eq!(
+                memory.remembered(&id, None).await.unwrap(),
+                sqlite.remembered(&id, None).await.unwrap()
+            );
+        }
+        assert_eq!(
+            memory.totals(i64::MIN, i64::MAX, None).await.unwrap(),
+            sqlite.totals(i64::MIN, i64::MAX, None).await.unwrap()
         );
     }
 }

@@ -10,19 +10,24 @@ use crate::id::{AccountName, ConversationId, TurnId};
 use crate::outcome::{HandoffReason, Outcome, SkipReason};
 use crate::store::picture::{Conversation, Key};
 use crate::store::seal::Keys;
-use crate::store::{DeadLetter, DeadLetterId, Lane, StoreError, StoredTurn, TurnEnd, Unreadable};
+use crate::store::{
+    DeadLetter, DeadLetterId, Lane, Past, StoreError, StoredTurn, TurnEnd, Unreadable,
+};
 
 /// What `conversations.value` holds.
 #[derive(Serialize)]
 struct ValueOut<'a> {
     known: &'a Known,
     lane: &'a Lane,
+    past: &'a Past,
 }
 
 #[derive(Deserialize)]
 struct ValueIn {
     known: Known,
     lane: Lane,
+    #[serde(default)]
+    past: Past,
 }
 
 /// A stored time.
@@ -47,6 +52,7 @@ pub(super) fn put_conversation(
     let value = json(&ValueOut {
         known: &conversation.known,
         lane: &conversation.lane,
+        past: &conversation.past,
     })?;
     let lane = &conversation.lane;
     let merged_into = conversation.merged_into.as_ref();
@@ -91,6 +97,7 @@ pub(super) fn conversation(
             .map(|value| Conversation {
                 known: value.known,
                 lane: value.lane,
+                past: value.past,
                 merged_into,
                 due_at: due_at.and_then(|at| Timestamp::from_millisecond(at).ok()),
             })
@@ -114,7 +121,7 @@ pub(super) fn turn(
 ) -> Result<Option<Result<StoredTurn, Unreadable>>, StoreError> {
     let mut statement = connection.prepare_cached(
         "SELECT account, conversation_id, received_at, deadline_at, began, messages, state, key_id,
-                words, retried, outcome, reason, finished_at, overdue
+                words, retried, outcome, reason, finished_at, overdue, trace
          FROM turns WHERE id = ?",
     )?;
     let found = statement.query_row([id.0], |row| {
@@ -153,6 +160,7 @@ fn read_turn(row: &Row<'_>, keys: Option<&Keys>, id: TurnId) -> Result<StoredTur
         words,
         retried: row.get(9)?,
         overdue: row.get(13)?,
+        trace: row.get(14)?,
         end,
     })
 }
