@@ -1,0 +1,58 @@
+//! `gladly-relay explain`: why did this customer get no answer?
+//!
+//! Works on the store beside a running relay, and needs nothing but its address.
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Args;
+use serde_json::Value;
+
+use super::ConfigFile;
+use super::output::say;
+use crate::clock::{Clock, SystemClock};
+use crate::explain::{explain, nothing};
+use crate::id::{AccountName, ConversationId};
+use crate::store::{History, Sqlite};
+
+/// What to explain.
+#[derive(Debug, Args)]
+pub(super) struct ExplainArguments {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// Its id: the last part of its address in Gladly
+    conversation: String,
+    /// Of this account alone
+    #[arg(long, value_name = "NAME")]
+    account: Option<String>,
+    /// Print one JSON object for each account that has it, in an array
+    #[arg(long)]
+    json: bool,
+}
+
+impl ExplainArguments {
+    /// Tells it. The exit code is 1 if nothing is remembered.
+    pub(super) async fn run(&self) -> anyhow::Result<ExitCode> {
+        let id = ConversationId::parse(self.conversation.trim())
+            .context("that is no conversation's id")?;
+        let account = self.account.as_deref().map(AccountName::new);
+        let store = Sqlite::open_beside(&self.file.addresses()?.store).await?;
+        let found = store.remembered(&id, account.as_ref()).await?;
+        let now = SystemClock::begin().now().at;
+        let told: Vec<_> = found.iter().map(|one| explain(one, now)).collect();
+        if self.json {
+            let told = told.iter().map(crate::explain::Explanation::to_json);
+            say(format_args!("{:#}", Value::Array(told.collect())))?;
+        } else if told.is_empty() {
+            say(nothing(&id, account.as_ref()))?;
+        } else {
+            let told: Vec<String> = told.iter().map(ToString::to_string).collect();
+            say(told.join("\n").trim_end())?;
+        }
+        Ok(if found.is_empty() {
+            ExitCode::FAILURE
+        } else {
+            ExitCode::SUCCESS
+        })
+    }
+}
