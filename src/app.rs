@@ -16,7 +16,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::{self, Limits, State, admin_router, public_router};
 use crate::relay::{Relay, Stopping};
-use crate::store::{Operations, Store};
+use crate::store::{History, Operations, Store};
 use crate::telemetry::Metrics;
 
 /// An operator, a scraper and a proxy.
@@ -76,7 +76,7 @@ impl Listeners {
 ///
 /// # Errors
 /// Fails if the accounts can't be wired.
-pub async fn serve<S: Store + Operations + 'static>(
+pub async fn serve<S: Store + Operations + History + 'static>(
     config: &Config,
     listeners: Listeners,
     store: Arc<S>,
@@ -147,7 +147,7 @@ async fn tell_of_forgotten_accounts(state: &State) {
 }
 
 /// The one place that builds clients, registry and metrics.
-fn wire<S: Store + Operations + 'static>(
+fn wire<S: Store + Operations + History + 'static>(
     config: &Config,
     store: Arc<S>,
     clock: Arc<dyn Clock>,
@@ -162,7 +162,8 @@ fn wire<S: Store + Operations + 'static>(
             metrics.clone(),
         )?,
         store: store.clone(),
-        operations: store,
+        operations: store.clone(),
+        history: store,
         clock,
         metrics,
         stopping: AtomicBool::new(false),

@@ -76,5 +76,6 @@ pub mod bench;
 pub mod check;
 pub mod cli;
 pub mod explain;
+pub mod report;
 pub mod sim;
 pub mod webhooks;

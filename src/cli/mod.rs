@@ -7,6 +7,7 @@ mod demo;
 mod explain;
 mod health;
 mod output;
+mod report;
 mod serve;
 mod simulate;
 mod store;
@@ -39,6 +40,8 @@ enum Command {
     Webhooks(webhooks::WebhooksCommand),
     /// Tell all that is remembered of a conversation, and why each turn ended as it did
     Explain(explain::ExplainArguments),
+    /// Report what became of the messages over some days
+    Report(report::ReportArguments),
     /// Show and settle what the relay could not finish
     #[command(subcommand)]
     Dead(dead::DeadCommand),
@@ -83,6 +86,7 @@ impl Cli {
             Command::Check(arguments) => check::check(arguments).await,
             Command::Webhooks(command) => webhooks::run(command).await,
             Command::Explain(arguments) => arguments.run().await,
+            Command::Report(arguments) => arguments.run().await,
             Command::Dead(command) => dead::run(command).await,
             Command::Store(command) => store::run(command).await,
             Command::Health(arguments) => health::health(arguments).await,

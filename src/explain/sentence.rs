@@ -7,7 +7,7 @@ use super::{ToldFacts, ToldTurn, put_off_until, took};
 use crate::clock::time_until;
 use crate::outcome::{HandoffReason, Outcome, SkipReason};
 use crate::store::{DeadLetter, Remembered, StoredTurn};
-use crate::trace::{Came, Decision, Ended, Reply, Trace, What};
+use crate::trace::{Came, Decision, Ended, Part, Reply, Trace, What};
 
 /// What there is to say of a conversation: of what waits, else of its last turn.
 pub(super) fn of_conversation(
@@ -211,38 +211,9 @@ fn held_up_by(trace: &Trace) -> Option<&str> {
 
 /// Why a turn was left alone.
 pub fn why_skipped(reason: SkipReason, trace: &Trace) -> String {
-    let holder = trace
-        .steps()
-        .iter()
-        .rev()
-        .find_map(|step| match &step.what {
-            What::Ended(Ended {
-                inbox_id: Some(inbox_id),
-                agent_id: Some(agent_id),
-                ..
-            }) => Some(format!(" (inbox {inbox_id}, agent {agent_id})")),
-            _ => None,
-        });
-    let holder = holder.unwrap_or_default();
-    let was_answered = trace.steps().iter().any(|step| {
-        matches!(
-            step.what,
-            What::Asked {
-                answer: Some(Reply::Answered { .. }),
-                ..
-            }
-        )
-    });
-    let has_sent = trace.steps().iter().any(|step| {
-        matches!(
-            step.what,
-            What::Wrote {
-                part: crate::trace::Part::Reply,
-                came: Some(Came::Done),
-                ..
-            }
-        )
-    });
+    let holder = holder(trace);
+    let was_answered = was_answered(trace);
+    let has_sent = has_sent(trace);
     let dropped = match (was_answered, has_sent) {
         (true, true) => "The rest of the bot's answer was dropped",
         (true, false) => "The bot's answer was dropped",
@@ -273,4 +244,46 @@ pub fn why_skipped(reason: SkipReason, trace: &Trace) -> String {
             "Left alone: somebody had answered it before the relay got to it.".to_owned()
         }
     }
+}
+
+/// Who had it at the end of the turn.
+fn holder(trace: &Trace) -> String {
+    let holder = trace
+        .steps()
+        .iter()
+        .rev()
+        .find_map(|step| match &step.what {
+            What::Ended(Ended {
+                inbox_id: Some(inbox_id),
+                agent_id: Some(agent_id),
+                ..
+            }) => Some(format!(" (inbox {inbox_id}, agent {agent_id})")),
+            _ => None,
+        });
+    holder.unwrap_or_default()
+}
+
+fn was_answered(trace: &Trace) -> bool {
+    trace.steps().iter().any(|step| {
+        matches!(
+            step.what,
+            What::Asked {
+                answer: Some(Reply::Answered { .. }),
+                ..
+            }
+        )
+    })
+}
+
+fn has_sent(trace: &Trace) -> bool {
+    trace.steps().iter().any(|step| {
+        matches!(
+            step.what,
+            What::Wrote {
+                part: Part::Reply,
+                came: Some(Came::Done),
+                ..
+            }
+        )
+    })
 }

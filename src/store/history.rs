@@ -104,6 +104,31 @@ pub struct TurnRow {
     pub messages: usize,
 }
 
+/// A place as a page's address names it.
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.received_at.as_millisecond(), self.id)
+    }
+}
+
+/// No place in the list of turns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a place in the list of turns")]
+pub struct NotAPlace;
+
+impl std::str::FromStr for Place {
+    type Err = NotAPlace;
+
+    fn from_str(text: &str) -> Result<Self, NotAPlace> {
+        let (at, id) = text.split_once('.').ok_or(NotAPlace)?;
+        let at = at.parse().map_err(|_| NotAPlace)?;
+        Ok(Self {
+            received_at: Timestamp::from_millisecond(at).map_err(|_| NotAPlace)?,
+            id: TurnId(id.parse().map_err(|_| NotAPlace)?),
+        })
+    }
+}
+
 impl TurnRow {
     /// Its place in the list.
     pub const fn place(&self) -> Place {

@@ -41,7 +41,7 @@ use jiff::Timestamp;
 use crate::id::AccountName;
 
 pub use apply::apply;
-pub use history::{History, Place, RUNNING, Remembered, TurnQuery, TurnRow};
+pub use history::{History, NotAPlace, Place, RUNNING, Remembered, TurnQuery, TurnRow};
 pub use lane::{Arrival, Lane, LaneTurn, Run};
 pub use memory::Memory;
 pub use past::{By, Past, Told};

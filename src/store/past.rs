@@ -158,7 +158,6 @@ fn keep_newest<T>(list: &mut Vec<T>, most: usize) {
 }
 
 impl Episode {
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
     fn is_new(&self) -> bool {
         *self == Self::default()
     }

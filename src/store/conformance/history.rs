@@ -104,6 +104,9 @@ async fn turns_of_one_moment_are_each_listed_once(bench: &mut Bench) {
     assert_eq!(list(bench, query).await, [2]);
 }
 
+/// What to ask for.
+type Ask<'a> = &'a dyn Fn(&mut TurnQuery);
+
 async fn turns_are_found_by_whose_and_how_they_ended(bench: &mut Bench) {
     let deadline = Outcome::HandedOff(HandoffReason::Deadline);
     turn(bench, "i1", "a", 0, Outcome::Replied).await;
@@ -111,61 +114,26 @@ async fn turns_are_found_by_whose_and_how_they_ended(bench: &mut Bench) {
     turn(bench, "i3", "a", 20, Outcome::Skipped(SkipReason::Closed)).await;
     bench.record(message("i4", "a", "i4", 30)).await;
     bench.claim_one(1, 31).await;
-    let all = TurnQuery::default;
     let word = |word: &str| Some(word.to_owned());
-    for (query, found) in [
+    let (in_a, others) = (Some(id("a")), Some(AccountName::new("other")));
+    let queries: [(Ask<'_>, &[i64]); 7] = [
+        (&|query| query.outcome = word("replied"), &[1]),
+        (&|query| query.outcome = word("running"), &[4]),
+        (&|query| query.reason = word("deadline"), &[2]),
+        (&|query| query.conversation_id = in_a.clone(), &[4, 3, 1]),
         (
-            TurnQuery {
-                outcome: word("replied"),
-                ..all()
-            },
-            &[1][..],
-        ),
-        (
-            TurnQuery {
-                outcome: word("running"),
-                ..all()
-            },
-            &[4],
-        ),
-        (
-            TurnQuery {
-                reason: word("deadline"),
-                ..all()
-            },
-            &[2],
-        ),
-        (
-            TurnQuery {
-                conversation_id: Some(id("a")),
-                ..all()
-            },
-            &[4, 3, 1],
-        ),
-        (
-            TurnQuery {
-                conversation_id: Some(id("a")),
-                outcome: word("skipped"),
-                ..all()
-            },
+            &|query| (query.conversation_id, query.outcome) = (in_a.clone(), word("skipped")),
             &[3],
         ),
+        (&|query| query.account = others.clone(), &[]),
         (
-            TurnQuery {
-                account: Some(AccountName::new("other")),
-                ..all()
-            },
-            &[],
-        ),
-        (
-            TurnQuery {
-                account: Some(account()),
-                limit: 2,
-                ..all()
-            },
+            &|query| (query.account, query.limit) = (Some(account()), 2),
             &[4, 3],
         ),
-    ] {
+    ];
+    for (ask, found) in queries {
+        let mut query = TurnQuery::default();
+        ask(&mut query);
         assert_eq!(list(bench, query.clone()).await, found, "{query:?}");
     }
 }
