@@ -6,12 +6,11 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Args;
-use serde_json::Value;
 
 use super::ConfigFile;
 use super::output::say;
 use crate::clock::{Clock, SystemClock};
-use crate::explain::{explain, nothing};
+use crate::explain::{explain, nothing, safe};
 use crate::id::{AccountName, ConversationId};
 use crate::store::{History, Sqlite};
 
@@ -25,7 +24,7 @@ pub(super) struct ExplainArguments {
     /// Of this account alone
     #[arg(long, value_name = "NAME")]
     account: Option<String>,
-    /// Print one JSON object for each account that has it, in an array
+    /// Print one JSON object
     #[arg(long)]
     json: bool,
 }
@@ -40,19 +39,23 @@ impl ExplainArguments {
         let found = store.remembered(&id, account.as_ref()).await?;
         let now = SystemClock::begin().now().at;
         let told: Vec<_> = found.iter().map(|one| explain(one, now)).collect();
+        if told.is_empty() {
+            let nothing = nothing(&id, account.as_ref());
+            anyhow::ensure!(!self.json, nothing);
+            say(nothing)?;
+            return Ok(ExitCode::FAILURE);
+        }
         if self.json {
-            let told = told.iter().map(crate::explain::Explanation::to_json);
-            say(format_args!("{:#}", Value::Array(told.collect())))?;
-        } else if told.is_empty() {
-            say(nothing(&id, account.as_ref()))?;
+            let [one] = &told[..] else {
+                let accounts: Vec<&str> = found.iter().map(|one| one.account.as_str()).collect();
+                let accounts = safe(&accounts.join(", "));
+                anyhow::bail!("several accounts have it: {accounts}; name one with --account");
+            };
+            say(format_args!("{:#}", one.to_json()))?;
         } else {
             let told: Vec<String> = told.iter().map(ToString::to_string).collect();
             say(told.join("\n").trim_end())?;
         }
-        Ok(if found.is_empty() {
-            ExitCode::FAILURE
-        } else {
-            ExitCode::SUCCESS
-        })
+        Ok(ExitCode::SUCCESS)
     }
 }

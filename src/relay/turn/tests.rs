@@ -2,6 +2,7 @@
 
 mod found;
 mod overdue;
+mod told;
 
 use std::time::Duration;
 

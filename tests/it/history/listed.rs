@@ -70,7 +70,7 @@ async fn a_conversation_is_what_explain_prints_as_json() {
     let answered = got(&relay, &path).await;
     let printed = said(&relay, &["explain", conversation, "--json"]).await;
     let printed: Value = serde_json::from_str(&printed).unwrap();
-    assert_eq!(printed[0], answered);
+    assert_eq!(printed, answered);
     assert_eq!(answered["turns"][0]["outcome"], "skipped");
     assert_eq!(answered["turns"][0]["reason"], "human_assigned");
     assert_eq!(answered["facts"]["status"], "open");
