@@ -114,7 +114,10 @@ fn unfinished(turn: &StoredTurn, trace: &Trace, remembered: &Remembered, now: Ti
         (Some(_), None) => format!(
             "It is due and waits for the relay to go on; {deadline}. See that the relay runs."
         ),
-        (None, _) => format!("It is being worked on; {deadline}."),
+        (None, Some(why)) => {
+            format!("It is being worked on again, after this: {why}; {deadline}.")
+        }
+        (None, None) => format!("It is being worked on; {deadline}."),
     }
 }
 

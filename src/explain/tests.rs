@@ -285,7 +285,7 @@ fn what_is_unfinished_says_what_it_waits_for() {
     assert!(unfinished(Run::Until(at(30)), 90).contains("See that the relay runs"));
     assert_eq!(
         unfinished(Run::By(crate::store::Runner(1)), 90),
-        "It is being worked on; its deadline has passed."
+        "It is being worked on again, after this: get_item: status 503; its deadline has passed."
     );
     let mut all = remembered(Vec::new());
     let nothing = explain(&all, at(5)).summary;
