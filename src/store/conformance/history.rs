@@ -144,9 +144,8 @@ async fn a_trace_is_kept_with_its_turn(bench: &mut Bench) {
         ..save
     };
     let turn = bench.begin_one().await;
-    let running = save(&turn, 1, 2, vec![], running("s"));
-    let running = traced(running, "one");
-    bench.store().save(running).await.unwrap();
+    let first = save(&turn, 1, 2, vec![], running("s"));
+    bench.store().save(traced(first, "one")).await.unwrap();
     bench.restart().await;
     let again = bench.claim_one(2, 3).await;
     assert_eq!(again.trace.as_deref(), Some("one"));
@@ -162,9 +161,11 @@ async fn a_trace_is_kept_with_its_turn(bench: &mut Bench) {
         .unwrap();
     let again = bench.claim_one(2, 4).await;
     assert_eq!(again.trace.as_deref(), Some("one"));
+    let more = save(&again, 2, 4, vec![], running("t"));
+    let store = bench.store();
+    store.save(traced(more, "two")).await.unwrap();
     let ended = save(&again, 2, 5, vec![], ended(Outcome::Replied));
-    let ended = traced(ended, "two");
-    bench.store().save(ended).await.unwrap();
+    store.save(ended).await.unwrap();
     let found = bench.store().remembered(&id("c"), None).await.unwrap();
     let turn = found[0].turns[0].as_ref().unwrap();
     assert_eq!(turn.trace.as_deref(), Some("two"));

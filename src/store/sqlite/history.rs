@@ -7,11 +7,10 @@ use super::{load, rows};
 use crate::id::{AccountName, ConversationId, TurnId};
 use crate::store::picture::{Conversation, Key, Unreadable};
 use crate::store::{
-    DeadLetter, Past, Place, Remembered, StoreError, Total, TotalKey, TurnQuery, TurnRow,
+    DeadLetter, Past, Place, RUNNING, Remembered, StoreError, Total, TotalKey, TurnQuery, TurnRow,
 };
 
-/// Turns, newest first: what is filtered by stands in the index. The inner limit is
-/// what a turn that can't be shown must not shorten.
+/// Turns, newest first: what is filtered by stands in the index.
 pub(super) const NEWEST: &str =
     "SELECT t.id, t.account, t.conversation_id, t.received_at, t.finished_at,
         t.outcome, t.reason, t.messages
@@ -22,6 +21,15 @@ pub(super) const NEWEST: &str =
         AND (?6 IS NULL OR reason = ?6)
         ORDER BY received_at DESC, id DESC LIMIT ?7) n
     JOIN turns t ON t.id = n.id ORDER BY t.received_at DESC, t.id DESC";
+/// The same of those that run or are dead, which are few among many.
+pub(super) const KEPT: &str =
+    "SELECT id, account, conversation_id, received_at, finished_at, outcome, reason, messages
+    FROM turns INDEXED BY turns_kept WHERE (outcome IS NULL OR outcome = 'dead')
+        AND received_at >= ?1 AND (received_at, id) < (?2, ?3)
+        AND (?4 IS NULL OR account = ?4)
+        AND (?5 IS NULL OR coalesce(outcome, 'running') = ?5)
+        AND (?6 IS NULL OR reason = ?6)
+    ORDER BY received_at DESC, id DESC LIMIT ?7";
 const ONE: &str =
     "SELECT id, account, conversation_id, received_at, finished_at, outcome, reason, messages
     FROM turns WHERE id = ?";
@@ -46,7 +54,9 @@ pub(super) fn turns(
     if let Some(id) = &query.conversation_id {
         return turns_of(connection, id, query);
     }
-    let mut statement = connection.prepare_cached(NEWEST)?;
+    let are_few = matches!(query.outcome.as_deref(), Some("dead" | RUNNING));
+    let sql = if are_few { KEPT } else { NEWEST };
+    let mut statement = connection.prepare_cached(sql)?;
     let before = query.before.unwrap_or(Place {
         received_at: jiff::Timestamp::MAX,
         id: TurnId(i64::MAX),

@@ -156,6 +156,7 @@ async fn finished_rows_cost_nothing() {
         purge::CONVERSATIONS,
         purge::NEEDED_KEYS,
         history::MERGED,
+        history::KEPT,
     ] {
         let plan = plan(sql);
         let whole = |table: &str| {
