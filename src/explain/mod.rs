@@ -278,10 +278,15 @@ fn entry(turn: &StoredTurn, step: &Step, trace: &Trace, summary: &str) -> Entry 
     if let What::Waits { until, .. } = &step.what {
         fields.insert("until".to_owned(), json!(until.to_string()));
     }
-    let is_last = trace.steps().last() == Some(step) && turn.end.is_none();
+    let is_last = trace.steps().last() == Some(step);
     let (text, is_bad) = match &step.what {
-        What::Ended(ended) => (format!("the end: {summary}"), ended.outcome == "dead"),
-        _ => step::tell(step, turn, trace, is_last),
+        What::Ended(ended) if is_last => (format!("the end: {summary}"), ended.outcome == "dead"),
+        // A dead turn goes on once a person has retried it.
+        What::Ended(ended) => {
+            let error = ended.reason.as_deref().unwrap_or_default();
+            (format!("it was given up: {error}"), true)
+        }
+        _ => step::tell(step, turn, trace, is_last && turn.end.is_none()),
     };
     Entry {
         at: step.at,

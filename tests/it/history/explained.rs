@@ -227,6 +227,7 @@ async fn a_dead_letter_is_explained_before_and_after_a_person_retried_it() {
         text.contains("a person retried it as a dead letter"),
         "{text}"
     );
+    assert!(text.contains("it was given up: assign: refused"), "{text}");
     let last = text.lines().last().unwrap();
     assert!(last.starts_with("Handed to the humans "), "{last}");
     relay.finish().await;
