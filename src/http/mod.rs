@@ -1,4 +1,5 @@
-//! The two listeners: webhooks and health in public, metrics for operators.
+//! The two listeners: webhooks and health in public; metrics, and an API that tells what
+//! was, for operators.
 
 mod admin;
 mod api;

@@ -24,6 +24,8 @@
 //! | note, topic, move | `handoff` |
 //! | an item of another conversation | `gather::belongs` |
 //!
+//! What a turn tells of itself, for whoever asks later, stands in `told`.
+//!
 //! [`Facts::whose`]: crate::conversation::Facts::whose
 //! [`policy::decide`]: super::policy::decide
 //! [`policy::judge`]: super::policy::judge
@@ -230,7 +232,8 @@ pub struct Turn {
     end: Option<Outcome>,
     /// What happened in it.
     trace: Trace,
-    calling: told::Calling,
+    /// When the call that is being made was begun.
+    call_begun: Option<Timestamp>,
 }
 
 /// What a turn has come to, without anybody's words.

@@ -1,7 +1,6 @@
 //! A turn out of the store and into it.
 
 use super::parts::{PartKind, PartState, Progress};
-use super::told::Calling;
 use super::{Context, State, Step, Turn, Words};
 use crate::clock::Moment;
 use crate::id::{AccountName, ConversationId, ItemId, TurnId};
@@ -50,7 +49,7 @@ impl Turn {
             moving_unseen: false,
             end: None,
             trace: stored.trace.as_deref().map(Trace::read).unwrap_or_default(),
-            calling: Calling::default(),
+            call_begun: None,
         };
         if words.is_none() {
             turn.go_on_without_words(stored.retried);

@@ -10,12 +10,6 @@ use crate::outcome::{HandoffReason, Outcome};
 use crate::store::{Learnt, Tally};
 use crate::trace::{self, Call, Came, Decision, Ended, Found, Part, Reply, Step, Trace, What};
 
-/// When the call that is being made was wanted and begun.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Calling {
-    begun: Option<Timestamp>,
-}
-
 impl Turn {
     /// What happened in it so far.
     pub const fn trace(&self) -> &Trace {
@@ -25,13 +19,13 @@ impl Turn {
     /// Notes that a call to Gladly begins now.
     pub fn begin_call(&mut self, now: Moment) {
         self.state.calls = self.state.calls.saturating_add(1);
-        self.calling.begun = Some(now.at);
+        self.call_begun = Some(now.at);
         self.queued(now.at);
     }
 
     /// Notes that the question goes to the bot now.
     pub fn begin_asking(&mut self, now: Moment) {
-        self.calling.begun = Some(now.at);
+        self.call_begun = Some(now.at);
         self.queued(now.at);
     }
 
@@ -153,7 +147,7 @@ impl Turn {
         context: &Context<'_>,
     ) {
         let now = context.now.at;
-        let begun = self.calling.begun.take();
+        let begun = self.call_begun.take();
         match (doing, happened) {
             (None, Happened::Claimed) => self.trace.push(now, What::Claimed),
             (Some(Action::Ask(_)), _) => self.close_question(happened, begun, now),
