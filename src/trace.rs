@@ -302,8 +302,12 @@ impl Trace {
 
     /// For the store.
     pub fn to_store(&self) -> String {
+        // As long as most are, so that it is not moved while it grows.
+        let mut stored = Vec::with_capacity(2_048);
         // Strings and numbers: nothing in it can fail to be written.
-        serde_json::to_string(self).unwrap_or_default()
+        let written = serde_json::to_writer(&mut stored, self);
+        let stored = written.ok().and_then(|()| String::from_utf8(stored).ok());
+        stored.unwrap_or_default()
     }
 
     /// The first steps, how many are left out after them, and the newest.

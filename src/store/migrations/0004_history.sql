@@ -1,9 +1,10 @@
 -- What happened in a turn: JSON, without anybody's words. Kept as long as the turn.
 ALTER TABLE turns ADD COLUMN trace TEXT;
 
--- Newest first, with all that a list of turns is filtered by: a filter that few turns
--- pass reads this index alone.
-CREATE INDEX turns_newest ON turns (received_at, id, account, outcome, reason);
+-- Those that have ended, newest first, with all that a list of turns is filtered by: a
+-- filter that few turns pass reads this index alone. The others are few, and written
+-- often: they stand in `turns_kept`.
+CREATE INDEX turns_newest ON turns (received_at, id, account, outcome, reason) WHERE outcome IS NOT NULL;
 
 -- Sums by the hour, for reports: no ids. Counted with what they count, kept for a year.
 CREATE TABLE totals (

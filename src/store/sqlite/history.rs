@@ -10,14 +10,13 @@ use crate::store::{
     DeadLetter, Past, Place, RUNNING, Remembered, StoreError, Total, TotalKey, TurnQuery, TurnRow,
 };
 
-/// Turns, newest first: what is filtered by stands in the index.
-pub(super) const NEWEST: &str =
+/// Turns that have ended, newest first: what is filtered by stands in the index.
+pub(super) const ENDED: &str =
     "SELECT t.id, t.account, t.conversation_id, t.received_at, t.finished_at,
         t.outcome, t.reason, t.messages
     FROM (SELECT id FROM turns INDEXED BY turns_newest
-        WHERE received_at >= ?1 AND (received_at, id) < (?2, ?3)
-        AND (?4 IS NULL OR account = ?4)
-        AND (?5 IS NULL OR coalesce(outcome, 'running') = ?5)
+        WHERE outcome IS NOT NULL AND received_at >= ?1 AND (received_at, id) < (?2, ?3)
+        AND (?4 IS NULL OR account = ?4) AND (?5 IS NULL OR outcome = ?5)
         AND (?6 IS NULL OR reason = ?6)
         ORDER BY received_at DESC, id DESC LIMIT ?7) n
     JOIN turns t ON t.id = n.id ORDER BY t.received_at DESC, t.id DESC";
@@ -26,8 +25,7 @@ pub(super) const KEPT: &str =
     "SELECT id, account, conversation_id, received_at, finished_at, outcome, reason, messages
     FROM turns INDEXED BY turns_kept WHERE (outcome IS NULL OR outcome = 'dead')
         AND received_at >= ?1 AND (received_at, id) < (?2, ?3)
-        AND (?4 IS NULL OR account = ?4)
-        AND (?5 IS NULL OR coalesce(outcome, 'running') = ?5)
+        AND (?4 IS NULL OR account = ?4) AND coalesce(outcome, 'running') = ?5
         AND (?6 IS NULL OR reason = ?6)
     ORDER BY received_at DESC, id DESC LIMIT ?7";
 const ONE: &str =
@@ -54,8 +52,25 @@ pub(super) fn turns(
     if let Some(id) = &query.conversation_id {
         return turns_of(connection, id, query);
     }
-    let are_few = matches!(query.outcome.as_deref(), Some("dead" | RUNNING));
-    let sql = if are_few { KEPT } else { NEWEST };
+    match query.outcome.as_deref() {
+        Some(few @ ("dead" | RUNNING)) => list(connection, KEPT, Some(few), query),
+        Some(many) => list(connection, ENDED, Some(many), query),
+        None => {
+            let mut turns = list(connection, ENDED, None, query)?;
+            turns.extend(list(connection, KEPT, Some(RUNNING), query)?);
+            turns.sort_by_key(|turn| std::cmp::Reverse(turn.place()));
+            turns.truncate(query.limit);
+            Ok(turns)
+        }
+    }
+}
+
+fn list(
+    connection: &Connection,
+    sql: &str,
+    outcome: Option<&str>,
+    query: &TurnQuery,
+) -> Result<Vec<TurnRow>, StoreError> {
     let mut statement = connection.prepare_cached(sql)?;
     let before = query.before.unwrap_or(Place {
         received_at: jiff::Timestamp::MAX,
@@ -67,7 +82,7 @@ pub(super) fn turns(
         before.received_at.as_millisecond(),
         before.id.0,
         query.account.as_ref().map(AccountName::as_str),
-        query.outcome,
+        outcome,
         query.reason,
         i64::try_from(query.limit).unwrap_or(i64::MAX),
     ])?;

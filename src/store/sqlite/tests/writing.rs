@@ -167,7 +167,7 @@ async fn finished_rows_cost_nothing() {
         let tables = ["events", "items", "turns", "conversations", "c", "o", "t"];
         assert!(!tables.into_iter().any(whole), "{plan:#?}");
     }
-    let newest = plan(history::NEWEST).join("\n");
+    let newest = plan(history::ENDED).join("\n");
     let covered = "SEARCH turns USING COVERING INDEX turns_newest";
     assert!(newest.contains(covered), "{newest}");
     let accounts = plan(history::ACCOUNTS).join("\n");
