@@ -39,6 +39,14 @@
 //! - What no webhook brought is found by a sweep, and goes through the same journal.
 //! - One steady clock: [`clock`] says how time is told.
 //!
+//! # What was
+//!
+//! With each turn the store keeps its [`trace`]: what happened and when, without
+//! anybody's words, in the writes that are made anyway. [`explain`] tells it in plain
+//! sentences, [`report`] sums up what the bot does, for a year. Both read the store's
+//! [`History`](store::History) beside a relay that may be running, and the admin API
+//! answers with the same.
+//!
 //! # What is deliberately absent
 //!
 //! No answer from memory: truth is in the store. No retry inside a client: a
@@ -69,10 +77,13 @@ pub mod id;
 pub mod outcome;
 pub mod systemd;
 pub mod telemetry;
+pub mod trace;
 pub mod upstream;
 
 pub mod bench;
 pub mod check;
 pub mod cli;
+pub mod explain;
+pub mod report;
 pub mod sim;
 pub mod webhooks;

@@ -18,7 +18,7 @@ use crate::id::{
 use crate::outcome::Outcome;
 use crate::store::{
     Change, ClaimRequest, Delivery, Learnt, Progress, Runner, Save, Source, Sqlite, Store,
-    StoredTurn,
+    StoredTurn, Tally,
 };
 
 /// Turns at a time: as many as the store takes in one batch.
@@ -117,7 +117,9 @@ impl Filler {
                 outcome: Outcome::Replied,
                 may_have_written: true,
                 state: "{}".to_owned(),
+                tally: Tally::default(),
             },
+            trace: None,
             lasting: false,
         };
         self.store.save(save).await?;

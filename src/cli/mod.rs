@@ -4,8 +4,10 @@ mod bench;
 mod check;
 mod dead;
 mod demo;
+mod explain;
 mod health;
 mod output;
+mod report;
 mod serve;
 mod simulate;
 mod store;
@@ -36,6 +38,10 @@ enum Command {
     /// Show the webhooks in Gladly, make or repair this relay's
     #[command(subcommand)]
     Webhooks(webhooks::WebhooksCommand),
+    /// Tell all that is remembered of a conversation, and why each turn ended as it did
+    Explain(explain::ExplainArguments),
+    /// Report what became of the messages over some days
+    Report(report::ReportArguments),
     /// Show and settle what the relay could not finish
     #[command(subcommand)]
     Dead(dead::DeadCommand),
@@ -79,6 +85,8 @@ impl Cli {
             Command::Serve(arguments) => arguments.run().await,
             Command::Check(arguments) => check::check(arguments).await,
             Command::Webhooks(command) => webhooks::run(command).await,
+            Command::Explain(arguments) => arguments.run().await,
+            Command::Report(arguments) => arguments.run().await,
             Command::Dead(command) => dead::run(command).await,
             Command::Store(command) => store::run(command).await,
             Command::Health(arguments) => health::health(arguments).await,

@@ -166,6 +166,16 @@ impl Facts {
         self.status.as_ref().map(|status| status.value)
     }
 
+    /// When the last status was told.
+    pub fn status_told_at(&self) -> Option<Timestamp> {
+        self.status.as_ref().map(|status| status.at.at)
+    }
+
+    /// When it was last told who holds it.
+    pub fn holder_told_at(&self) -> Option<Timestamp> {
+        self.holder.as_ref().map(|holder| holder.at.at)
+    }
+
     /// Whether somebody else had it after a message that was written then.
     pub fn was_taken_since(&self, written_at: Timestamp) -> bool {
         self.taken_at.is_some_and(|at| at >= written_at)

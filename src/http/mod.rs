@@ -1,6 +1,8 @@
-//! The two listeners: webhooks and health in public, metrics for operators.
+//! The two listeners: webhooks and health in public; metrics, and an API that tells what
+//! was, for operators.
 
 mod admin;
+mod api;
 mod health;
 mod host;
 mod password;
@@ -23,7 +25,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::account::Accounts;
 use crate::clock::Clock;
 use crate::relay::Relay;
-use crate::store::{Operations, Store};
+use crate::store::{History, Operations, Store};
 use crate::telemetry::Metrics;
 pub use health::from_here;
 use password::Password;
@@ -44,6 +46,8 @@ pub struct State {
     pub store: Arc<dyn Store>,
     /// What operators ask of it.
     pub operations: Arc<dyn Operations>,
+    /// What it remembers.
+    pub history: Arc<dyn History>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Shown on the admin listener.
@@ -69,7 +73,7 @@ pub fn public_router(state: Arc<State>) -> Router {
 /// What only operators may reach: with the password, or if there is none, by a
 /// loopback name or address.
 pub fn admin_router(state: Arc<State>, password: Option<&SecretString>) -> Router {
-    let router = refusing(admin::router());
+    let router = refusing(admin::router().merge(api::router()));
     let router = if let Some(password) = password {
         let require = middleware::from_fn_with_state(Password::new(password), password::require);
         router.layer(require)

@@ -83,6 +83,11 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "there is nothing here")
     }
 
+    /// A parameter that can't be used.
+    pub(super) const fn bad_parameter(detail: &'static str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, detail)
+    }
+
     /// The router adds `Allow`.
     pub(super) const fn method_not_allowed() -> Self {
         Self::new(

@@ -16,7 +16,7 @@ use super::turn::Turn;
 use super::{Account, Shared};
 use crate::clock::time_until;
 use crate::outcome::Outcome;
-use crate::store::{ClaimRequest, Progress, Runner, Save, Standing, StoreError, StoredTurn};
+use crate::store::{ClaimRequest, Progress, Runner, Save, Standing, StoreError, StoredTurn, Tally};
 
 /// How often to look for turns that nobody woke anybody for, such as dead
 /// letters that another process retried.
@@ -129,6 +129,7 @@ async fn run_to_end(
                 outcome: outcome.clone(),
                 may_have_written: true,
                 state: String::new(),
+                tally: Tally::default(),
             };
             if unfinished.save(progress).await {
                 shared.metrics.turn(&account.name, &outcome, Duration::ZERO);
@@ -162,6 +163,7 @@ impl Unfinished {
             now,
             learnt: Vec::new(),
             progress: after_panic(now.at),
+            trace: None,
             lasting: false,
         };
         Self {

@@ -75,6 +75,8 @@ struct Account {
     handoff_inbox_id: InboxId,
     policy: Policy,
     gladly: gladly::Client,
+    /// What its organization allows, as configured.
+    calls_per_second: u32,
     gleen: gleen::Client,
     breaker: Mutex<Breaker>,
     thinking: Thinking,
@@ -245,6 +247,7 @@ impl Account {
             },
             handoff_inbox_id: config.gladly.handoff_inbox_id.clone(),
             policy: config.policy.clone(),
+            calls_per_second: config.gladly.requests_per_second,
             gladly: gladly::Client::new(
                 &config.name,
                 &config.gladly,

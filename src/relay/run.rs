@@ -138,8 +138,12 @@ impl Run {
                 Err(happened) => return Ok(happened),
             },
         };
+        let now = self.shared.clock.now();
         if matches!(action, Action::Fetch(_) | Action::List(_)) {
-            self.turn.begin_read(self.shared.clock.now());
+            self.turn.begin_read(now);
+        }
+        if permit.is_some() && !matches!(action, Action::Write(_)) {
+            self.turn.begin_call(now);
         }
         let happened = match (action, permit) {
             (Action::Look, Some(permit)) => self.look(permit).await,
@@ -307,7 +311,7 @@ impl Run {
         if !self.breaker().admit(Instant::now()) {
             return Ok(Happened::BreakerOpen);
         }
-        self.turn.begin_question();
+        self.turn.begin_question(self.shared.clock.now());
         self.save_running(Vec::new(), false).await?;
         if !self.may_ask() {
             return Ok(Happened::NotMade);
@@ -317,6 +321,7 @@ impl Run {
             thread_id: question.thread_id.as_ref(),
             locale: question.locale.as_deref(),
         };
+        self.turn.begin_asking(self.shared.clock.now());
         let started = Instant::now();
         let answer = self.in_time(account.gleen.ask(asked)).await;
         if matches!(answer, Some(Ok(_))) {
@@ -353,6 +358,7 @@ impl Run {
         let Ok(clearance) = self.clear_write(index) else {
             return Ok(Happened::NotMade);
         };
+        self.turn.begin_call(self.shared.clock.now());
         let written = self.call(permit, clearance, index).await;
         Ok(written.map_or_else(Happened::Failed, Happened::Written))
     }
@@ -453,7 +459,12 @@ impl Run {
     }
 
     async fn end(mut self, outcome: Outcome) {
-        let progress = self.turn.ended(outcome.clone());
+        let holder = self.standing.known.facts.holder().cloned();
+        let at = self.shared.clock.now().at;
+        self.turn.tell_end(&outcome, holder.as_ref(), at);
+        let progress = self
+            .turn
+            .ended(outcome.clone(), self.account.calls_per_second);
         let counts = progress != Progress::Forgotten;
         if self.save(Vec::new(), progress, false).await.is_ok() && counts {
             let now = self.shared.clock.now().at;
@@ -501,6 +512,7 @@ impl Run {
     ) -> Result<(), LetGo> {
         let mut learnt = self.turn.take_learnt();
         learnt.extend(more);
+        let trace = self.turn.trace().to_store();
         loop {
             let turn = &self.turn;
             let (turn_id, conversation_id) = (turn.id(), turn.conversation_id().clone());
@@ -513,6 +525,7 @@ impl Run {
                 now: self.shared.clock.now(),
                 learnt: learnt.clone(),
                 progress: progress.clone(),
+                trace: Some(trace.clone()),
                 lasting,
             };
             match self.shared.store.save(save).await {

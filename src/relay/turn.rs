@@ -24,6 +24,8 @@
 //! | note, topic, move | `handoff` |
 //! | an item of another conversation | `gather::belongs` |
 //!
+//! What a turn tells of itself, for whoever asks later, stands in `told`.
+//!
 //! [`Facts::whose`]: crate::conversation::Facts::whose
 //! [`policy::decide`]: super::policy::decide
 //! [`policy::judge`]: super::policy::judge
@@ -41,6 +43,7 @@ mod parts;
 mod stored;
 #[cfg(test)]
 mod tests;
+mod told;
 
 use std::time::Duration;
 
@@ -59,6 +62,7 @@ use crate::gleen::{Answer, GleenError};
 use crate::id::{AccountName, ConversationId, InboxId, ItemId, ThreadId, TurnId};
 use crate::outcome::{HandoffReason, Outcome, SkipReason};
 use crate::store::{Learnt, Message, Standing};
+use crate::trace::Trace;
 
 /// The most looks one after the other, with nothing else between.
 const MOST_LOOKS: u32 = 4;
@@ -226,6 +230,10 @@ pub struct Turn {
     /// The move is made by what webhooks told, because looks fail again and again.
     moving_unseen: bool,
     end: Option<Outcome>,
+    /// What happened in it.
+    trace: Trace,
+    /// When the call that is being made was begun.
+    call_begun: Option<Timestamp>,
 }
 
 /// What a turn has come to, without anybody's words.
@@ -273,6 +281,10 @@ struct State {
     refused_moves: u32,
     /// Gladly wants the move without naming "nobody".
     leave_agent_out: bool,
+    /// The bot was asked.
+    asked: bool,
+    /// Calls to Gladly.
+    calls: u32,
 }
 
 /// The words in a turn: sealed at rest, erased when it ends.
@@ -317,12 +329,14 @@ impl Turn {
     /// What to do next, given what came of the last action.
     pub fn next(&mut self, happened: Happened, context: &Context<'_>) -> Action {
         let doing = self.doing.take();
+        self.tell_happened(doing.as_ref(), &happened, context);
         self.absorb(doing, happened, context);
         let mut action = self.choose(context);
         if self.looks_in_vain(&action) {
             self.look_told_nothing(context);
             action = self.choose(context);
         }
+        self.tell_chosen(&action, context.now.at);
         self.doing = Some(action.clone());
         self.doing_since = Some(context.now.at);
         action

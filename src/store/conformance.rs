@@ -31,6 +31,7 @@ mod equivalence;
 
 mod claiming;
 mod dead_letters;
+mod history;
 mod keeping;
 mod merging;
 mod recording;

@@ -183,6 +183,12 @@ impl Lane {
         }
     }
 
+    /// When a turn's first message arrived.
+    pub fn received_at(&self, turn: TurnId) -> Option<Timestamp> {
+        let found = self.turns.iter().find(|other| other.id == turn);
+        found.map(|turn| turn.received_at)
+    }
+
     /// The turn has ended.
     pub fn leave(&mut self, turn: TurnId) {
         self.turns.retain(|other| other.id != turn);

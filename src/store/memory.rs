@@ -10,12 +10,13 @@ use jiff::Timestamp;
 use super::apply::apply;
 use super::lane::Lane;
 use super::picture::{Changes, Conversation, Key, Needs, Picture, TurnChange};
+use super::totals::{self, Total, TotalKey, hour_of};
 use super::types::{
     Answer, Backlog, ClaimRequest, Claimed, Command, DeadLetter, DeadLetterId, Delivery, Recorded,
     RetryRequest, Save, Standing, StoreError, StoredTurn, Swept,
 };
-use super::{Operations, Store};
-use crate::clock::time_until;
+use super::{History, Operations, Remembered, Store, TurnQuery, TurnRow};
+use crate::clock::{earlier, time_until};
 use crate::id::{AccountName, ConversationId, EventId, ItemId, TurnId};
 
 /// A store that is gone with its process.
@@ -35,6 +36,7 @@ struct Tables {
     turns: BTreeMap<TurnId, StoredTurn>,
     dead_letters: BTreeMap<DeadLetterId, DeadLetter>,
     swept_until: HashMap<AccountName, Timestamp>,
+    totals: BTreeMap<TotalKey, Total>,
     last_turn_id: i64,
     last_dead_letter_id: i64,
 }
@@ -214,6 +216,14 @@ impl Tables {
         for id in changes.settled {
             self.dead_letters.remove(&id);
         }
+        for total in changes.totals {
+            match self.totals.get_mut(&total.key) {
+                Some(sum) => sum.add(&total),
+                None => {
+                    self.totals.insert(total.key.clone(), total);
+                }
+            }
+        }
         for swept in changes.swept {
             self.swept_until.insert(swept.account, swept.until);
         }
@@ -225,16 +235,28 @@ impl Tables {
             TurnChange::Began(turn) => {
                 turns.insert(turn.id, turn);
             }
-            TurnChange::Went { id, state, words } => change(turns, id, |turn| {
+            TurnChange::Went {
+                id,
+                state,
+                words,
+                trace,
+            } => change(turns, id, |turn| {
                 turn.state = Some(state);
                 turn.words = Some(words);
+                turn.trace = trace.or(turn.trace.take());
             }),
             TurnChange::TookUp { id, messages } => {
                 change(turns, id, |turn| turn.messages = messages);
             }
-            TurnChange::Ended { id, end, state } => change(turns, id, |turn| {
+            TurnChange::Ended {
+                id,
+                end,
+                state,
+                trace,
+            } => change(turns, id, |turn| {
                 turn.end = Some(end);
                 turn.state = state;
+                turn.trace = trace.or(turn.trace.take());
                 turn.words = None;
             }),
             TurnChange::Forgotten { id } => {
@@ -271,6 +293,8 @@ impl Tables {
             !ended || dead.contains(id)
         });
         self.purge_conversations(before);
+        let forgotten_hour = hour_of(earlier(before, totals::KEPT));
+        self.totals.retain(|key, _| key.hour >= forgotten_hour);
     }
 
     /// A conversation that others were merged into goes after them, and one in
@@ -413,5 +437,98 @@ impl Operations for Memory {
 
     async fn drop_dead_letter(&self, id: DeadLetterId) -> Result<bool, StoreError> {
         self.run(Command::DropDeadLetter(id)).settled()
+    }
+}
+
+#[async_trait]
+impl History for Memory {
+    async fn turns(&self, query: &TurnQuery) -> Result<Vec<TurnRow>, StoreError> {
+        let tables = self.open()?;
+        let mut turns: Vec<TurnRow> = tables.turns.values().map(turn_row).collect();
+        turns.retain(|turn| query.asks_for(turn));
+        turns.sort_by_key(|turn| std::cmp::Reverse(turn.place()));
+        turns.truncate(query.limit);
+        Ok(turns)
+    }
+
+    async fn remembered(
+        &self,
+        id: &ConversationId,
+        account: Option<&AccountName>,
+    ) -> Result<Vec<Remembered>, StoreError> {
+        let tables = self.open()?;
+        let all = || tables.conversations.keys().map(|key| &key.0).collect();
+        let accounts: BTreeSet<&AccountName> = account.map_or_else(all, |it| [it].into());
+        let accounts = accounts.into_iter();
+        let keys = accounts.map(|account| (account.clone(), id.clone()));
+        Ok(keys.filter_map(|key| tables.remembered(key)).collect())
+    }
+
+    async fn totals(
+        &self,
+        from_hour: i64,
+        until_hour: i64,
+        account: Option<&AccountName>,
+    ) -> Result<Vec<Total>, StoreError> {
+        let tables = self.open()?;
+        let wanted = |key: &TotalKey| {
+            (from_hour..until_hour).contains(&key.hour)
+                && account.is_none_or(|account| *account == key.account)
+        };
+        let totals = tables.totals.values().filter(|total| wanted(&total.key));
+        Ok(totals.cloned().collect())
+    }
+}
+
+impl Tables {
+    fn remembered(&self, key: Key) -> Option<Remembered> {
+        let about = |letter: &&DeadLetter| {
+            letter.account == key.0 && letter.conversation_id.as_ref() == Some(&key.1)
+        };
+        let dead_letters: Vec<_> = self.dead_letters.values().filter(about).cloned().collect();
+        let row = self.conversations.get(&key);
+        if row.is_none() && dead_letters.is_empty() {
+            return None;
+        }
+        let conversation = row.map(|row| row.conversation.clone()).unwrap_or_default();
+        let into = Some(&key.1);
+        let merged_from = self.conversations.iter().filter_map(|(other, row)| {
+            let merged = other.0 == key.0 && row.conversation.merged_into.as_ref() == into;
+            merged.then(|| other.1.clone())
+        });
+        let mut merged_from: Vec<ConversationId> = merged_from.collect();
+        merged_from.sort();
+        let turns = conversation.past.turns.iter();
+        let turns = turns.filter_map(|id| self.turns.get(id));
+        let without_words = |turn: &StoredTurn| {
+            Ok(StoredTurn {
+                words: None,
+                ..turn.clone()
+            })
+        };
+        Some(Remembered {
+            turns: turns.map(without_words).collect(),
+            account: key.0,
+            conversation_id: key.1,
+            conversation,
+            merged_from,
+            dead_letters,
+        })
+    }
+}
+
+fn turn_row(turn: &StoredTurn) -> TurnRow {
+    let outcome = turn.end.as_ref().map(|end| &end.outcome);
+    TurnRow {
+        id: turn.id,
+        account: turn.account.clone(),
+        conversation_id: turn.conversation_id.clone(),
+        received_at: turn.received_at,
+        finished_at: turn.end.as_ref().map(|end| end.at),
+        outcome: outcome.map(|outcome| outcome.as_str().to_owned()),
+        reason: outcome
+            .and_then(crate::outcome::Outcome::reason)
+            .map(str::to_owned),
+        messages: turn.messages.len(),
     }
 }

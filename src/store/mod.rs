@@ -12,7 +12,8 @@
 //! saves what changed ([`Changes`]) in one transaction. Every rule stands in
 //! [`apply()`], pure and shared; SQL holds keys and order alone.
 //!
-//! - [`Store`] is what the relay needs, [`Operations`] what operators need.
+//! - [`Store`] is what the relay needs, [`Operations`] what operators need, [`History`]
+//!   what explains and reports.
 //! - [`Sqlite`] keeps everything in one file, [`Memory`] in memory until the
 //!   process ends: it is for tests in which no file matters.
 //! - Words are sealed at rest, with keys that are destroyed.
@@ -22,9 +23,13 @@ mod types;
 
 mod apply;
 mod lane;
+mod past;
 mod picture;
 mod value;
 
+pub mod totals;
+
+mod history;
 mod leases;
 mod memory;
 mod postgres;
@@ -43,13 +48,16 @@ use crate::id::AccountName;
 
 pub use address::{PostgresAddress, StoreAddress};
 pub use apply::apply;
+pub use history::{History, NotAPlace, Place, RUNNING, Remembered, TurnQuery, TurnRow};
 pub use lane::{Arrival, Lane, LaneTurn, Run};
 pub use leases::{LEASE, Lease, Leases, Organization, Peer, Roll, Woken};
 pub use memory::Memory;
+pub use past::{By, Past, Told};
 pub use picture::{Changes, Conversation, Key, Needs, Picture, TurnChange, Unreadable};
 pub use postgres::Postgres;
 pub use seal::MasterKey;
 pub use sqlite::{BackupKeys, Sqlite};
+pub use totals::{Tally, Total, TotalKey};
 pub use types::{
     Answer, Backlog, Change, ClaimRequest, Claimed, Command, DeadLetter, DeadLetterId, Delivery,
     Learnt, Message, Progress, Recorded, RetryRequest, Runner, Save, Source, Standing, StoreError,
@@ -97,9 +105,9 @@ pub trait Store: Send + Sync {
 }
 
 /// All that is needed of a database.
-pub trait Database: Store + Operations {}
+pub trait Database: Store + Operations + History {}
 
-impl<T: Store + Operations> Database for T {}
+impl<T: Store + Operations + History> Database for T {}
 
 /// Opens the database for a relay.
 ///

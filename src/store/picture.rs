@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use jiff::Timestamp;
 
 use super::lane::Lane;
+use super::past::Past;
+use super::totals::Total;
 use super::types::{
     Change, ClaimRequest, Command, DeadLetter, DeadLetterId, Learnt, Message, StoredTurn, Swept,
     TurnEnd,
@@ -39,6 +41,8 @@ pub struct Conversation {
     pub known: Known,
     /// What is to be done in it.
     pub lane: Lane,
+    /// What happened in it before.
+    pub past: Past,
     /// The conversation that a merge has left in its place.
     pub merged_into: Option<ConversationId>,
     /// When the lane was due, by what was last saved: a turn in it may run for
@@ -98,6 +102,8 @@ pub struct Changes {
     pub settled: Vec<DeadLetterId>,
     /// How far accounts' events were swept.
     pub swept: Vec<Swept>,
+    /// What is to be added to the totals.
+    pub totals: Vec<Total>,
 }
 
 /// What became of a turn.
@@ -113,6 +119,8 @@ pub enum TurnChange {
         state: String,
         /// The words in it, to be sealed.
         words: String,
+        /// What happened in it; none = as it was.
+        trace: Option<String>,
     },
     /// These are its messages now.
     TookUp {
@@ -129,6 +137,8 @@ pub enum TurnChange {
         end: TurnEnd,
         /// What is kept of its state: only of a dead turn.
         state: Option<String>,
+        /// What happened in it; none = as it was.
+        trace: Option<String>,
     },
     /// Nothing is kept of it.
     Forgotten {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::totals::Tally;
 use crate::clock::Moment;
 use crate::conversation::{Bot, Holder, Known, Look, Repetition, Status, Written};
 use crate::id::{AccountName, ConversationId, EventId, InboxId, ItemId, ThreadId, TurnId};
@@ -323,6 +324,8 @@ pub struct StoredTurn {
     pub retried: bool,
     /// It began with something that was heard of too late, see [`Message::overdue`].
     pub overdue: bool,
+    /// What happened in it, see [`crate::trace::Trace`]; opaque here.
+    pub trace: Option<String>,
     /// How it ended.
     pub end: Option<TurnEnd>,
 }
@@ -376,6 +379,8 @@ pub struct Save {
     pub learnt: Vec<Learnt>,
     /// Where the turn is now.
     pub progress: Progress,
+    /// What happened in it so far; none = as it was.
+    pub trace: Option<String>,
     /// Whether it must outlast a power cut: a call that writes into Gladly follows.
     /// Of anything else a turn can find out again where it was.
     pub lasting: bool,
@@ -457,6 +462,8 @@ pub enum Progress {
         may_have_written: bool,
         /// What it had come to, without words: kept with a dead letter.
         state: String,
+        /// What is counted of it.
+        tally: Tally,
     },
     /// There was nothing to do: it had no message. Nothing is kept of it.
     Forgotten,

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::picture::{Conversation, Unreadable};
-use super::{Lane, StoreError};
+use super::{Lane, Past, StoreError};
 use crate::conversation::Known;
 use crate::id::ConversationId;
 use crate::outcome::{HandoffReason, Outcome, SkipReason};
@@ -14,12 +14,15 @@ use crate::outcome::{HandoffReason, Outcome, SkipReason};
 struct ValueOut<'a> {
     known: &'a Known,
     lane: &'a Lane,
+    past: &'a Past,
 }
 
 #[derive(Deserialize)]
 struct ValueIn {
     known: Known,
     lane: Lane,
+    #[serde(default)]
+    past: Past,
 }
 
 /// JSON of a value of this program, which can always be written.
@@ -32,6 +35,7 @@ pub(super) fn of_conversation(conversation: &Conversation) -> Result<String, Sto
     json(&ValueOut {
         known: &conversation.known,
         lane: &conversation.lane,
+        past: &conversation.past,
     })
 }
 
@@ -46,6 +50,7 @@ pub(super) fn conversation(
     Ok(Conversation {
         known: value.known,
         lane: value.lane,
+        past: value.past,
         merged_into,
         due_at,
     })

@@ -27,6 +27,7 @@ mod deploy;
 mod fuzz;
 mod handoff;
 mod health;
+mod history;
 mod language;
 mod merges;
 mod note;

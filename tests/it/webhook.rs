@@ -155,6 +155,7 @@ async fn a_relay_that_stops_is_not_ready_and_keeps_what_still_reaches_it() {
         .unwrap(),
         store: store.clone(),
         operations: store.clone(),
+        history: store.clone(),
         clock: relay.clock.clone(),
         metrics,
         stopping: AtomicBool::new(true),

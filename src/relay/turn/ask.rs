@@ -95,6 +95,7 @@ impl Turn {
             }
             Verdict::Deliver(parts) => {
                 let reply = |part| Part::of_text(PartKind::Reply, part);
+                self.tell_parts(parts.len());
                 self.add_parts(parts.into_iter().map(reply));
                 self.state.step = Step::Deliver;
                 self.state.look_wanted = context

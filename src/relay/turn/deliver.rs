@@ -14,6 +14,7 @@ use crate::outcome::{HandoffReason, Outcome, SkipReason};
 use crate::relay::policy::{Search, Seen, find_sent};
 use crate::store::Learnt;
 use crate::text::{self, Channel};
+use crate::trace::Found;
 use crate::upstream::Effect;
 
 /// How long after its deadline a turn tries to find out what became of a reply.
@@ -74,6 +75,11 @@ impl Turn {
         // What landed while the list was on its way is not in it.
         let listed_at = self.doing_since.unwrap_or(context.now.at);
         let found = self.find(index, listed, context);
+        self.tell_found(match found {
+            Search::Found(_) => Found::There,
+            Search::NotThere if listed.complete => Found::NotThere,
+            Search::NotThere | Search::Unclear => Found::Unclear,
+        });
         if let Some(part) = self.state.parts.get_mut(index) {
             part.searches += 1;
         }

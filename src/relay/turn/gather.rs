@@ -28,7 +28,7 @@ impl Turn {
             Whose::Bots => {}
         }
         if let Some((_, item)) = &self.stranger {
-            return self.trace(item.conversation_id.clone(), context);
+            return self.place_stranger(item.conversation_id.clone(), context);
         }
         if self.messages.is_empty() {
             return Action::List(Purpose::Arrival);
@@ -128,7 +128,7 @@ impl Turn {
     }
 
     /// An item that seems to be of another conversation: a merge may explain it.
-    fn trace(&mut self, of: Option<ConversationId>, context: &Context<'_>) -> Action {
+    fn place_stranger(&mut self, of: Option<ConversationId>, context: &Context<'_>) -> Action {
         if !self.looked_for_stranger {
             return Action::Look;
         }

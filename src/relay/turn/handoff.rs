@@ -61,6 +61,7 @@ impl Turn {
         let begun = self.may_have_answered();
         let detail = detail.filter(|detail| begun || *detail != super::deliver::HALF);
         let detail = detail.or_else(|| self.waits_overdue().then_some(UNSEEN));
+        self.tell_decision(reason, detail, context);
         for part in &mut self.state.parts {
             if !part.is_begun() {
                 part.progress = Progress::Abandoned;

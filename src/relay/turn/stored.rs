@@ -6,6 +6,7 @@ use crate::clock::Moment;
 use crate::id::{AccountName, ConversationId, ItemId, TurnId};
 use crate::outcome::{HandoffReason, Outcome};
 use crate::store::{self, Learnt, Message, StoredTurn};
+use crate::trace::Trace;
 use jiff::Timestamp;
 
 impl Turn {
@@ -47,6 +48,8 @@ impl Turn {
             unseen_move_refused: false,
             moving_unseen: false,
             end: None,
+            trace: stored.trace.as_deref().map(Trace::read).unwrap_or_default(),
+            call_begun: None,
         };
         if words.is_none() {
             turn.go_on_without_words(stored.retried);
@@ -70,8 +73,8 @@ impl Turn {
     }
 
     /// How it is stored when it ends so. A turn without a message that leaves the
-    /// conversation alone was none.
-    pub fn ended(&self, outcome: Outcome) -> store::Progress {
+    /// conversation alone was none. `per_second` is how many calls Gladly allows.
+    pub fn ended(&self, outcome: Outcome, per_second: u32) -> store::Progress {
         if self.messages.is_empty() && matches!(outcome, Outcome::Skipped(_)) {
             return store::Progress::Forgotten;
         }
@@ -81,6 +84,7 @@ impl Turn {
             .written_before
             .extend(begun.map(|(_, part)| part.kind));
         store::Progress::Ended {
+            tally: self.tally(&outcome, per_second),
             outcome,
             may_have_written: self.may_have_written(),
             state: to_json(&state),
@@ -139,12 +143,15 @@ impl Turn {
             part.progress = Progress::Unsure(now);
             part.tries += 1;
         }
+        self.tell_write(index, now.at);
     }
 
     /// Notes that the bot is about to be asked: a crash leaves it uncertain
     /// whether it was. To be stored before the call.
-    pub fn begin_question(&mut self) {
+    pub fn begin_question(&mut self, now: Moment) {
         self.state.uncertain_questions += 1;
+        self.state.asked = true;
+        self.tell_question(now.at);
     }
 
     /// After a wait, a crash, or in another process.

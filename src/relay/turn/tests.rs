@@ -2,6 +2,7 @@
 
 mod found;
 mod overdue;
+mod told;
 
 use std::time::Duration;
 
@@ -69,6 +70,7 @@ impl Player {
             words: None,
             retried: false,
             overdue: false,
+            trace: None,
             end: None,
         };
         Self {
@@ -355,17 +357,17 @@ fn a_question_of_unknown_fate_is_put_once_more_and_after_a_timeout_never() {
     let mut player = Player::new();
     player.next(Happened::Claimed);
     player.next(Happened::Fetched(Player::item("c", "hello")));
-    player.turn.begin_question();
+    player.turn.begin_question(at(0));
     assert!(matches!(player.next(uncertain()), Action::Wait { .. }));
     assert!(matches!(player.next(Happened::Claimed), Action::Ask(_)));
-    player.turn.begin_question();
+    player.turn.begin_question(at(0));
     assert_eq!(player.next(uncertain()), Action::Look, "a human, then");
     assert_eq!(player.turn.step(), Step::HandOff);
 
     let mut player = Player::new();
     player.next(Happened::Claimed);
     player.next(Happened::Fetched(Player::item("c", "hello")));
-    player.turn.begin_question();
+    player.turn.begin_question(at(0));
     player.next(Happened::GleenFailed(GleenError::Timeout));
     assert_eq!(player.turn.step(), Step::HandOff);
 }

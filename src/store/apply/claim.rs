@@ -1,14 +1,17 @@
 //! Taking turns that are due: those that were put off or left behind go on; in
 //! a lane without one, all messages that wait become a new turn.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
-use super::save::{end_turn, standing};
+use super::save::{End, count_end, end_turn, standing};
 use crate::clock::clamped;
 use crate::id::TurnId;
 use crate::outcome::Outcome;
 use crate::store::lane::{LaneTurn, Run};
 use crate::store::picture::{Conversation, Key, Picture, TurnChange};
+use crate::store::totals::Tally;
 use crate::store::types::{ClaimRequest, Claimed, StoredTurn};
 
 pub(super) fn claim(request: &ClaimRequest, picture: &mut Picture) -> Claimed {
@@ -76,6 +79,7 @@ fn begin(
         words: None,
         retried: false,
         overdue,
+        trace: None,
         end: None,
     };
     lane.turns.push(LaneTurn {
@@ -83,6 +87,7 @@ fn begin(
         received_at: turn.received_at,
         run: Run::By(request.runner),
     });
+    conversation.past.begin(id);
     picture.changes.turns.push(TurnChange::Began(turn.clone()));
     Some(turn)
 }
@@ -126,5 +131,14 @@ fn bury(
 ) {
     let error = format!("its stored row can't be read: {what}");
     conversation.lane.leave(id);
-    end_turn(picture, key, id, Outcome::Dead(error), true, None, now);
+    let end = End {
+        outcome: Outcome::Dead(error),
+        may_have_written: true,
+        state: None,
+        trace: None,
+        now,
+    };
+    let took = Duration::ZERO;
+    count_end(picture, key, conversation, &end, took, Tally::default());
+    end_turn(picture, key, id, end);
 }

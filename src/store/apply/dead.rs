@@ -3,7 +3,9 @@
 use jiff::Timestamp;
 
 use crate::store::lane::{LaneTurn, Run, untold_deadline};
+use crate::store::past::By;
 use crate::store::picture::{Picture, TurnChange};
+use crate::store::totals::Total;
 use crate::store::types::{DeadLetterId, Message, RetryRequest};
 
 /// The messages wait again, for a new turn, and have the usual time from its
@@ -24,6 +26,9 @@ pub(super) fn retry(request: RetryRequest, picture: &mut Picture) -> bool {
         return false;
     };
     let now = request.now.at;
+    let died = turn.end.as_ref().map(|end| (end.at, turn.messages.len()));
+    let account = &key.0;
+    let undone = died.map(|(at, messages)| Total::undo_dead(account, at, messages));
     if letter.may_have_written {
         if !conversation.lane.turns.is_empty() {
             return false;
@@ -49,6 +54,8 @@ pub(super) fn retry(request: RetryRequest, picture: &mut Picture) -> bool {
             });
         }
     }
+    picture.changes.totals.extend(undone);
+    conversation.past.hear(now, "RETRY", By::Person);
     // Now, by the clock of whoever claims it, which is not the operator's.
     conversation.due_at = Some(Timestamp::UNIX_EPOCH);
     picture.put(&key, conversation, now);

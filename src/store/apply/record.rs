@@ -5,7 +5,9 @@ use crate::clock::later;
 use crate::conversation::{Closing, Holder, Status, Written};
 use crate::id::{ConversationId, ItemId};
 use crate::store::lane::Arrival;
+use crate::store::past::By;
 use crate::store::picture::{Conversation, Key, Picture};
+use crate::store::totals::{RECOVERED, Total};
 use crate::store::types::{
     Change, DeadLetter, DeadLetterId, Delivery, MOST_UNUSABLE, Message, Recorded, Source,
 };
@@ -82,7 +84,13 @@ fn message(
 ) -> Recorded {
     let item = (delivery.account.clone(), item_id.clone());
     if !picture.items.insert(item) {
+        // That its event came is written in any case.
+        hear(delivery, conversation_id, By::Duplicate, picture);
         return Recorded::Duplicate;
+    }
+    if matches!(delivery.source, Source::Sweep { .. }) {
+        let recovered = Total::one(&delivery.account, RECOVERED, delivery.received.at);
+        picture.changes.totals.push(recovered);
     }
     let received_at = delivery.received.at;
     picture.changes.items.push((
@@ -91,6 +99,10 @@ fn message(
         delivery.kept_from(),
     ));
     change(delivery, conversation_id, picture, |conversation, about| {
+        let went_on = conversation
+            .past
+            .episode
+            .go_on(&delivery.account, received_at);
         let facts = &mut conversation.known.facts;
         let heard = facts.hear_message(
             &delivery.bot,
@@ -108,6 +120,7 @@ fn message(
             deadline_at: later(received_at, delivery.answer_deadline),
             overdue: delivery.source.is_overdue(),
         });
+        went_on
     });
     Recorded::Accepted
 }
@@ -127,6 +140,12 @@ fn hear_status(delivery: &Delivery, id: &ConversationId, status: Status, picture
         if status == Status::Closed {
             let heard = known.facts.revision();
             known.close(Closing { heard, happened_at });
+        }
+        let (episode, now) = (&mut conversation.past.episode, delivery.received.at);
+        match status {
+            Status::Closed => episode.close(&delivery.account, now),
+            Status::Open => episode.go_on(&delivery.account, now),
+            Status::Unclear => None,
         }
     });
 }
@@ -152,6 +171,10 @@ fn hear_holder(
                 overdue: delivery.source.is_overdue(),
             });
         }
+        if holder.is_some_and(|holder| !delivery.bot.is_holder(holder)) {
+            conversation.past.episode.taken();
+        }
+        None
     });
 }
 
@@ -165,11 +188,22 @@ enum About {
     OneThatIsGone,
 }
 
+/// Remembers that an event came that changed nothing.
+fn hear(delivery: &Delivery, id: &ConversationId, by: By, picture: &mut Picture) {
+    let key = picture.survivor(&(delivery.account.clone(), id.clone()));
+    let mut conversation = picture.conversation(&key);
+    let past = &mut conversation.past;
+    past.hear(delivery.received.at, delivery.event_type, by);
+    picture.put(&key, conversation, delivery.received.at);
+}
+
+/// Changes a conversation by what an event says of it, and remembers the event.
+/// Counts what `change` answers.
 fn change(
     delivery: &Delivery,
     id: &ConversationId,
     picture: &mut Picture,
-    change: impl FnOnce(&mut Conversation, About),
+    change: impl FnOnce(&mut Conversation, About) -> Option<Total>,
 ) {
     let key = picture.survivor(&(delivery.account.clone(), id.clone()));
     let mut conversation = picture.conversation(&key);
@@ -178,7 +212,11 @@ fn change(
     } else {
         About::OneThatIsGone
     };
-    change(&mut conversation, about);
+    let counted = change(&mut conversation, about);
+    picture.changes.totals.extend(counted);
+    let by = By::from(delivery.source);
+    let past = &mut conversation.past;
+    past.hear(delivery.received.at, delivery.event_type, by);
     picture.put(&key, conversation, delivery.received.at);
 }
 
@@ -210,6 +248,7 @@ pub(super) fn merge(source: &Key, destination: &Key, now: jiff::Timestamp, pictu
     let mut left = picture.conversation(&destination);
     left.known.merge(std::mem::take(&mut gone.known));
     left.lane.join(std::mem::take(&mut gone.lane));
+    left.past.merge(&mut gone.past);
     left.due_at = left.due_at.into_iter().chain(gone.due_at.take()).min();
     gone.merged_into = Some(destination.1.clone());
     picture.put(&source, gone, now);

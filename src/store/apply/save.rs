@@ -1,15 +1,19 @@
 //! A turn's progress: what it learnt changes what is known of the
 //! conversation, and its end frees the lane.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use super::record::merge_seen;
+use crate::clock::time_until;
 use crate::conversation::Closing;
 use crate::conversation::{Status, Written};
 use crate::id::TurnId;
 use crate::outcome::{Outcome, SkipReason};
 use crate::store::lane::{Arrival, Run};
 use crate::store::picture::{Conversation, Key, Picture, TurnChange};
+use crate::store::totals::{Tally, Total};
 use crate::store::types::{
     Answer, DeadLetter, DeadLetterId, Learnt, Message, Progress, Save, Standing, StoreError,
     TurnEnd,
@@ -44,16 +48,39 @@ pub(super) fn standing(picture: &Picture, asked: &Key) -> Standing {
     }
 }
 
-/// Ends a turn; a dead one leaves a dead letter.
-pub(super) fn end_turn(
+/// How a turn ends.
+pub(super) struct End {
+    pub(super) outcome: Outcome,
+    /// See [`Progress::Ended`].
+    pub(super) may_have_written: bool,
+    pub(super) state: Option<String>,
+    pub(super) trace: Option<String>,
+    pub(super) now: Timestamp,
+}
+
+/// Counts a turn that ends.
+pub(super) fn count_end(
     picture: &mut Picture,
     key: &Key,
-    id: TurnId,
-    outcome: Outcome,
-    may_have_written: bool,
-    state: Option<String>,
-    now: Timestamp,
+    conversation: &mut Conversation,
+    end: &End,
+    took: Duration,
+    tally: Tally,
 ) {
+    let firsts = conversation.past.episode.end(&end.outcome, tally);
+    let total = Total::of_turn(&key.0, &end.outcome, end.now, took, firsts, tally);
+    picture.changes.totals.push(total);
+}
+
+/// Ends a turn; a dead one leaves a dead letter.
+pub(super) fn end_turn(picture: &mut Picture, key: &Key, id: TurnId, end: End) {
+    let End {
+        outcome,
+        may_have_written,
+        state,
+        trace,
+        now,
+    } = end;
     if let Outcome::Dead(error) = &outcome {
         picture.changes.dead_letters.push(DeadLetter {
             id: DeadLetterId(0),
@@ -68,10 +95,12 @@ pub(super) fn end_turn(
     }
     let state = state.filter(|_| matches!(outcome, Outcome::Dead(_)));
     let end = TurnEnd { outcome, at: now };
-    picture
-        .changes
-        .turns
-        .push(TurnChange::Ended { id, end, state });
+    picture.changes.turns.push(TurnChange::Ended {
+        id,
+        end,
+        state,
+        trace,
+    });
 }
 
 fn learn(learnt: &Learnt, save: &Save, asked: &Key, picture: &mut Picture) {
@@ -94,6 +123,8 @@ fn learn(learnt: &Learnt, save: &Save, asked: &Key, picture: &mut Picture) {
                     heard: look.base,
                     happened_at: None,
                 });
+                let closed = conversation.past.episode.close(&key.0, save.now.at);
+                picture.changes.totals.extend(closed);
             }
         }
         Learnt::Moved(inbox_id, base) => known.facts.moved(inbox_id.clone(), *base, save.now),
@@ -162,7 +193,13 @@ fn take_up(
 
 fn progress(save: &Save, key: &Key, conversation: &mut Conversation, picture: &mut Picture) {
     let id = save.turn_id;
-    let went = |(state, words): (String, String)| TurnChange::Went { id, state, words };
+    let trace = save.trace.clone();
+    let went = |(state, words): (String, String)| TurnChange::Went {
+        id,
+        state,
+        words,
+        trace: save.trace.clone(),
+    };
     match save.progress.clone() {
         Progress::Running { state, words } => picture.changes.turns.push(went((state, words))),
         Progress::PutOff { state, until } => {
@@ -171,13 +208,17 @@ fn progress(save: &Save, key: &Key, conversation: &mut Conversation, picture: &m
         }
         Progress::Forgotten => {
             conversation.lane.leave(id);
+            conversation.past.forget(id);
             picture.changes.turns.push(TurnChange::Forgotten { id });
         }
         Progress::Ended {
             outcome,
             may_have_written,
             state,
+            tally,
         } => {
+            let now = save.now.at;
+            let received_at = conversation.lane.received_at(id).unwrap_or(now);
             if outcome == Outcome::Replied {
                 conversation.known.count_reply(save.now.at);
             }
@@ -196,15 +237,16 @@ fn progress(save: &Save, key: &Key, conversation: &mut Conversation, picture: &m
             } else if !left && !arrival.is_some_and(Arrival::stands_for_messages) {
                 *arrival = None;
             }
-            end_turn(
-                picture,
-                key,
-                id,
+            let end = End {
                 outcome,
                 may_have_written,
-                Some(state),
-                save.now.at,
-            );
+                state: Some(state),
+                trace,
+                now,
+            };
+            let took = time_until(now, received_at);
+            count_end(picture, key, conversation, &end, took, tally);
+            end_turn(picture, key, id, end);
         }
     }
 }

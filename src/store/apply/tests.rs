@@ -275,6 +275,7 @@ fn a_merge_may_join_a_running_turn_with_one_that_was_put_off() {
         words: None,
         retried: false,
         overdue: false,
+        trace: None,
         end: None,
     };
     picture.turns.insert(TurnId(4), Ok(stored));

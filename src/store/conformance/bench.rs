@@ -12,17 +12,20 @@ use crate::id::{AccountName, AgentId, ConversationId, EventId, InboxId, ItemId};
 use crate::outcome::Outcome;
 use crate::store::postgres::tests::Own;
 use crate::store::{
-    Change, ClaimRequest, DeadLetterId, Delivery, Learnt, Memory, Operations, Organization,
-    Postgres, Progress, Recorded, RetryRequest, Runner, Save, Source, Sqlite, Store, StoredTurn,
+    Change, ClaimRequest, Database, DeadLetterId, Delivery, Learnt, Memory, Organization, Postgres,
+    Progress, Recorded, RetryRequest, Runner, Save, Source, Sqlite, Store, StoredTurn, Tally,
 };
 
 /// The account's answer deadline, in seconds.
 pub(in crate::store) const DEADLINE: u64 = 180;
 
-/// What every back end is.
-pub(in crate::store) trait Both: Store + Operations {}
-
-impl<T: Store + Operations> Both for T {}
+/// What every turn tells of what it took.
+pub(in crate::store) const TALLY: Tally = Tally {
+    messages: 1,
+    asked: true,
+    calls: 3,
+    per_second: 10,
+};
 
 /// A store that can be started anew.
 pub(in crate::store) enum Bench {
@@ -48,7 +51,7 @@ impl Bench {
         Some(Self::Postgres(Box::new(own.open().await), own))
     }
 
-    pub(in crate::store) fn store(&self) -> &dyn Both {
+    pub(in crate::store) fn store(&self) -> &dyn Database {
         match self {
             Self::Memory(memory) => &**memory,
             Self::Sqlite(sqlite, _) => sqlite,
@@ -243,6 +246,7 @@ pub(in crate::store) fn save(
         now: moment(second),
         learnt,
         progress,
+        trace: None,
         lasting: false,
     }
 }
@@ -259,6 +263,7 @@ pub(in crate::store) fn ended(outcome: Outcome) -> Progress {
         outcome,
         may_have_written: false,
         state: "last".to_owned(),
+        tally: TALLY,
     }
 }
 
@@ -267,5 +272,6 @@ pub(in crate::store) fn dead(may_have_written: bool) -> Progress {
         outcome: Outcome::Dead("it broke".to_owned()),
         may_have_written,
         state: "last".to_owned(),
+        tally: TALLY,
     }
 }

@@ -7,15 +7,15 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::bench::{
-    Bench, account, at, claim, delivery, ended, human, id, item, look, merge, message, retry,
-    running, save, the_bots, written,
+    Bench, TALLY, account, at, claim, delivery, ended, human, id, item, look, merge, message,
+    retry, running, save, the_bots, written,
 };
 use crate::conversation::Status;
 use crate::id::{ThreadId, TurnId};
 use crate::outcome::{HandoffReason, Outcome, SkipReason};
 use crate::store::{
-    Change, Claimed, DeadLetterId, Delivery, Learnt, Message, Progress, Recorded, Save, Source,
-    StoreError, StoredTurn, Swept,
+    Change, Claimed, DeadLetterId, Delivery, Learnt, Message, Progress, Recorded, Remembered, Save,
+    Source, StoreError, StoredTurn, Swept, TurnQuery,
 };
 
 #[derive(Debug, Clone)]
@@ -241,6 +241,7 @@ impl Pair {
                 outcome: Outcome::Dead("it broke".to_owned()),
                 may_have_written: *may_have_written,
                 state: "last".to_owned(),
+                tally: TALLY,
             },
         }
     }
@@ -261,7 +262,48 @@ impl Pair {
             memory.swept_until(&account()).await.unwrap(),
             other.swept_until(&account()).await.unwrap()
         );
+        let all = TurnQuery::default();
+        let mut turns = memory.turns(&all).await.unwrap();
+        for turn in &mut turns {
+            turn.id = self.ids[&turn.id];
+        }
+        turns.sort_by_key(|turn| std::cmp::Reverse(turn.place()));
+        assert_eq!(turns, other.turns(&all).await.unwrap());
+        for number in 0..4 {
+            let id = id(&format!("c{number}"));
+            let here = memory.remembered(&id, None).await.unwrap();
+            let there = other.remembered(&id, None).await.unwrap();
+            assert_eq!(told(&here), told(&there));
+        }
+        assert_eq!(
+            memory.totals(i64::MIN, i64::MAX, None).await.unwrap(),
+            other.totals(i64::MIN, i64::MAX, None).await.unwrap()
+        );
     }
+}
+
+/// What is remembered, but for turns' ids.
+fn told(remembered: &[Remembered]) -> Vec<String> {
+    let mut told = Vec::new();
+    for one in remembered {
+        let conversation = &one.conversation;
+        let outcome = |turn: &Result<StoredTurn, _>| {
+            let turn = turn.as_ref().map_err(drop);
+            turn.map(|turn| (turn.state.clone(), turn.end.clone(), turn.messages.clone()))
+        };
+        let turns: Vec<_> = one.turns.iter().map(outcome).collect();
+        let letters: Vec<_> = one.dead_letters.iter().map(|letter| letter.id).collect();
+        told.push(format!(
+            "{:?} {:?} {:?} {:?} {:?} {:?} {turns:?} {letters:?}",
+            one.conversation_id,
+            conversation.known,
+            conversation.lane.waiting,
+            conversation.past.told,
+            conversation.past.episode,
+            one.merged_from,
+        ));
+    }
+    told
 }
 
 /// Plays the steps on both.

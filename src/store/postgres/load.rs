@@ -16,7 +16,7 @@ use crate::id::{AccountName, TurnId};
 use crate::store::picture::{Conversation, Key, Needs, Picture};
 use crate::store::seal::MasterKey;
 use crate::store::{
-    Arrival, ClaimRequest, Command, DeadLetter, DeadLetterId, Lane, LaneTurn, Run, Runner,
+    Arrival, ClaimRequest, Command, DeadLetter, DeadLetterId, Lane, LaneTurn, Past, Run, Runner,
 };
 
 /// The longest chain of merges that is followed.
@@ -53,15 +53,16 @@ const CONVERSATIONS: &str = "SELECT c.account, c.conversation_id, c.value, c.mer
     FROM conversations c
     WHERE (c.account, c.conversation_id) IN (SELECT * FROM unnest($1::text[], $2::text[]))
     ORDER BY c.account, c.conversation_id FOR UPDATE";
-const TURNS: &str = "SELECT t.id, t.account, t.conversation_id, t.received_at, t.deadline_at,
+pub(super) const TURNS: &str =
+    "SELECT t.id, t.account, t.conversation_id, t.received_at, t.deadline_at,
         t.began, t.messages, t.state, t.words, k.secret, t.retried, t.overdue, t.outcome,
-        t.reason, t.finished_at
+        t.reason, t.finished_at, t.trace
     FROM turns t LEFT JOIN keys k ON k.id = t.key_id WHERE t.id = ANY($1)";
 /// What the columns still say of a conversation whose value can't be read.
 const COLUMNS: &str = "SELECT merged_into, waiting_since, backlog FROM conversations
     WHERE account = $1 AND conversation_id = $2";
 /// The unfinished turns of a conversation and of those merged into it.
-const UNFINISHED: &str = "WITH RECURSIVE gone (id) AS (
+pub(super) const UNFINISHED: &str = "WITH RECURSIVE gone (id) AS (
         SELECT $2::text UNION
         SELECT c.conversation_id FROM gone JOIN conversations c
         ON c.account = $1 AND c.merged_into = gone.id)
@@ -341,6 +342,10 @@ impl Loading<'_> {
         }
         Ok(Conversation {
             known,
+            past: Past {
+                turns: lane.turns.iter().map(|turn| turn.id).collect(),
+                ..Past::default()
+            },
             due_at: lane.waiting_since(),
             lane,
             merged_into,

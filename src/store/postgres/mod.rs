@@ -12,6 +12,7 @@
 
 mod batch;
 mod connect;
+mod history;
 mod keys;
 mod leases;
 mod load;
@@ -33,10 +34,11 @@ use jiff::Timestamp;
 use super::address::PostgresAddress;
 use super::seal::MasterKey;
 use super::{
-    Answer, Backlog, ClaimRequest, Claimed, Command, DeadLetter, DeadLetterId, Delivery, Leases,
-    Operations, Recorded, RetryRequest, Save, Standing, Store, StoreError, Swept,
+    Answer, Backlog, ClaimRequest, Claimed, Command, DeadLetter, DeadLetterId, Delivery, History,
+    Leases, Operations, Recorded, Remembered, RetryRequest, Save, Standing, Store, StoreError,
+    Swept, Total, TurnQuery, TurnRow,
 };
-use crate::id::AccountName;
+use crate::id::{AccountName, ConversationId};
 use connect::Connector;
 use keys::Sealer;
 use leases::Register;
@@ -146,6 +148,32 @@ impl Store for Postgres {
         self.writer.close().await;
         self.desk.close().await;
         self.register.close().await;
+    }
+}
+
+#[async_trait]
+impl History for Postgres {
+    async fn turns(&self, query: &TurnQuery) -> Result<Vec<TurnRow>, StoreError> {
+        self.open_desk()?.turns(query).await
+    }
+
+    async fn remembered(
+        &self,
+        id: &ConversationId,
+        account: Option<&AccountName>,
+    ) -> Result<Vec<Remembered>, StoreError> {
+        self.open_desk()?.remembered(id, account).await
+    }
+
+    async fn totals(
+        &self,
+        from_hour: i64,
+        until_hour: i64,
+        account: Option<&AccountName>,
+    ) -> Result<Vec<Total>, StoreError> {
+        self.open_desk()?
+            .totals(from_hour, until_hour, account)
+            .await
     }
 }
 

@@ -5,8 +5,10 @@ use jiff::Timestamp;
 use tokio_postgres::Client;
 
 use super::statement::Statement;
+use crate::clock::earlier;
 use crate::store::StoreError;
 use crate::store::seal::hour;
+use crate::store::totals::{self, hour_of};
 
 /// How many rows one step deletes.
 const STEP: i64 = 1_000;
@@ -57,20 +59,33 @@ const CONVERSATIONS: &str = "WITH gone AS (
 const KEYS: &str = "DELETE FROM keys k WHERE hour < $1 - 1 AND NOT EXISTS (
     SELECT 1 FROM turns t WHERE t.key_id = k.id AND (t.outcome IS NULL OR t.outcome = 'dead'))";
 
+const TOTALS: &str = "WITH gone AS (
+        DELETE FROM totals WHERE ctid = ANY(ARRAY(
+            SELECT ctid FROM totals WHERE hour < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))
+        RETURNING 1
+    )
+    SELECT count(*) FROM gone";
+
 /// Deletes what ended before `before`, and the keys that nothing needs.
 pub(super) async fn purge(
     client: &Client,
     before: Timestamp,
     now: Timestamp,
 ) -> Result<(), StoreError> {
+    let at = before.as_millisecond();
+    let forgotten_hour = hour_of(earlier(before, totals::KEPT));
     // A conversation outlives its turns.
-    for sql in [EVENTS, ITEMS, TURNS, CONVERSATIONS] {
+    for (sql, before) in [
+        (EVENTS, at),
+        (ITEMS, at),
+        (TURNS, at),
+        (CONVERSATIONS, at),
+        (TOTALS, forgotten_hour),
+    ] {
         // Conversations that were merged go one after the other.
         let enough = if sql == CONVERSATIONS { 1 } else { STEP };
         loop {
-            let statement = Statement::new(sql)
-                .number(before.as_millisecond())
-                .number(STEP);
+            let statement = Statement::new(sql).number(before).number(STEP);
             let found = statement.run(client).await?;
             let deleted: i64 = found.first().map_or(0, |row| row.get(0));
             if deleted < enough {

@@ -74,6 +74,7 @@ fn read_turn(row: &Row, id: TurnId, master: Option<&MasterKey>) -> Result<Stored
         words,
         retried: row.get(10),
         overdue: row.get(11),
+        trace: row.get(15),
         end,
     })
 }

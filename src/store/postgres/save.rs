@@ -3,7 +3,7 @@
 //! What is new is inserted plainly. Where another relay was first, the unique key
 //! says so, and the batch is done again with what that one has stored.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use jiff::Timestamp;
 
@@ -12,7 +12,7 @@ use crate::id::{AccountName, ConversationId, TurnId};
 use crate::outcome::Outcome;
 use crate::store::picture::{Changes, Conversation, Key, TurnChange};
 use crate::store::value;
-use crate::store::{DeadLetter, Message, StoreError, StoredTurn, TurnEnd};
+use crate::store::{DeadLetter, Message, StoreError, StoredTurn, Total, TotalKey, TurnEnd};
 
 /// What seals words, and the id of its key.
 pub(super) type Seal<'a> = dyn Fn(TurnId, &str) -> Result<(i64, Vec<u8>), StoreError> + 'a;
@@ -34,18 +34,22 @@ const CONVERSATIONS: &str =
         waiting_since, backlog, touched_at)
     WHERE c.account = v.account AND c.conversation_id = v.conversation_id";
 const BEGAN: &str = "INSERT INTO turns (id, account, conversation_id, received_at, deadline_at, began,
-        messages, overdue, outcome, reason, finished_at, state, retried)
+        messages, overdue, outcome, reason, finished_at, state, retried, trace)
     SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[],
-        $7::text[], $8::boolean[], $9::text[], $10::text[], $11::bigint[], $12::text[], $13::boolean[])";
+        $7::text[], $8::boolean[], $9::text[], $10::text[], $11::bigint[], $12::text[], $13::boolean[],
+        $14::text[])";
 const TOOK_UP: &str = "UPDATE turns t SET messages = v.messages
     FROM unnest($1::bigint[], $2::text[]) v (id, messages) WHERE t.id = v.id";
-const WENT: &str = "UPDATE turns t SET state = v.state, key_id = v.key_id, words = v.words
-    FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bytea[]) v (id, state, key_id, words)
+const WENT: &str = "UPDATE turns t SET state = v.state, key_id = v.key_id, words = v.words,
+        trace = coalesce(v.trace, t.trace)
+    FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bytea[], $5::text[])
+        v (id, state, key_id, words, trace)
     WHERE t.id = v.id";
 const ENDED: &str = "UPDATE turns t SET outcome = v.outcome, reason = v.reason,
-        finished_at = v.finished_at, state = v.state, key_id = NULL, words = NULL
-    FROM unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::text[])
-        v (id, outcome, reason, finished_at, state)
+        finished_at = v.finished_at, state = v.state, key_id = NULL, words = NULL,
+        trace = coalesce(v.trace, t.trace)
+    FROM unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[])
+        v (id, outcome, reason, finished_at, state, trace)
     WHERE t.id = v.id";
 const REOPENED: &str = "UPDATE turns SET outcome = NULL, reason = NULL, finished_at = NULL,
     retried = true WHERE id = ANY($1)";
@@ -55,6 +59,15 @@ const DEAD_LETTERS: &str = "INSERT INTO dead_letters (account, turn_id, conversa
     SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::boolean[], $6::text[],
         $7::bigint[])";
 const SETTLED: &str = "DELETE FROM dead_letters WHERE id = ANY($1)";
+/// In the order of their keys, for other relays add to the same.
+const TOTALS: &str = "INSERT INTO totals AS t (hour, account, what, reason, firsts, bucket,
+        count, messages, calls, per_second)
+    SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::bigint[],
+        $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[])
+    ON CONFLICT (hour, account, what, reason, firsts, bucket) DO UPDATE SET
+        count = t.count + excluded.count, messages = t.messages + excluded.messages,
+        calls = t.calls + excluded.calls,
+        per_second = greatest(t.per_second, excluded.per_second)";
 const SWEPT: &str = "INSERT INTO sweeps (account, swept_until_us)
     SELECT DISTINCT ON (account) * FROM unnest($1::text[], $2::bigint[]) s (account, swept_until_us)
     ORDER BY account, swept_until_us DESC
@@ -82,6 +95,7 @@ pub(super) fn statements(
     if !changes.settled.is_empty() {
         all.push(Statement::new(SETTLED).numbers(changes.settled.iter().map(|id| id.0)));
     }
+    all.extend(totals(changes.totals));
     if !changes.swept.is_empty() {
         let swept = &changes.swept;
         all.push(
@@ -177,14 +191,19 @@ fn items(mut items: Vec<(AccountName, crate::id::ItemId, Timestamp)>) -> Option<
     })
 }
 
+/// A turn, its state, its words and its trace.
+type Went<'a> = (TurnId, &'a str, &'a str, Option<&'a str>);
+/// A turn, how it ended, its state and its trace.
+type Ended<'a> = (TurnId, &'a TurnEnd, Option<&'a str>, Option<&'a str>);
+
 /// What became of turns, by kind. Of one turn a batch holds no more than one step,
 /// for whoever runs it waits for each.
 #[derive(Default)]
 struct ByKind<'a> {
     began: Vec<&'a StoredTurn>,
     took_up: Vec<(TurnId, &'a [Message])>,
-    went: Vec<(TurnId, &'a str, &'a str)>,
-    ended: Vec<(TurnId, &'a TurnEnd, Option<&'a str>)>,
+    went: Vec<Went<'a>>,
+    ended: Vec<Ended<'a>>,
     reopened: Vec<TurnId>,
     forgotten: Vec<TurnId>,
 }
@@ -196,9 +215,21 @@ impl<'a> ByKind<'a> {
             match change {
                 TurnChange::Began(turn) => kinds.began.push(turn),
                 TurnChange::TookUp { id, messages } => kinds.took_up.push((*id, messages)),
-                TurnChange::Went { id, state, words } => kinds.went.push((*id, state, words)),
-                TurnChange::Ended { id, end, state } => {
-                    kinds.ended.push((*id, end, state.as_deref()));
+                TurnChange::Went {
+                    id,
+                    state,
+                    words,
+                    trace,
+                } => kinds.went.push((*id, state, words, trace.as_deref())),
+                TurnChange::Ended {
+                    id,
+                    end,
+                    state,
+                    trace,
+                } => {
+                    kinds
+                        .ended
+                        .push((*id, end, state.as_deref(), trace.as_deref()));
                 }
                 TurnChange::Reopened { id } => kinds.reopened.push(*id),
                 TurnChange::Forgotten { id } => kinds.forgotten.push(*id),
@@ -265,34 +296,37 @@ fn began(began: &[&StoredTurn]) -> Result<Option<Statement>, StoreError> {
                     .map(|end| end.as_ref().map(|end| end.at.as_millisecond())),
             )
             .some_texts(began.iter().map(|turn| turn.state.as_deref()))
-            .flags(began.iter().map(|turn| turn.retried)),
+            .flags(began.iter().map(|turn| turn.retried))
+            .some_texts(began.iter().map(|turn| turn.trace.as_deref())),
     ))
 }
 
-fn went(went: &[(TurnId, &str, &str)], seal: &Seal<'_>) -> Result<Option<Statement>, StoreError> {
+fn went(went: &[Went<'_>], seal: &Seal<'_>) -> Result<Option<Statement>, StoreError> {
     if went.is_empty() {
         return Ok(None);
     }
-    let sealed = went.iter().map(|(id, _, words)| seal(*id, words));
+    let sealed = went.iter().map(|(id, _, words, _)| seal(*id, words));
     let sealed: Vec<(i64, Vec<u8>)> = sealed.collect::<Result<_, _>>()?;
     let (keys, words): (Vec<i64>, Vec<Vec<u8>>) = sealed.into_iter().unzip();
     Ok(Some(
         Statement::new(WENT)
             .numbers(went.iter().map(|(id, ..)| id.0))
-            .texts(went.iter().map(|(_, state, _)| *state))
+            .texts(went.iter().map(|(_, state, ..)| *state))
             .numbers(keys)
-            .some_blobs(words.into_iter().map(Some)),
+            .some_blobs(words.into_iter().map(Some))
+            .some_texts(went.iter().map(|(.., trace)| *trace)),
     ))
 }
 
-fn ended(ended: &[(TurnId, &TurnEnd, Option<&str>)]) -> Option<Statement> {
+fn ended(ended: &[Ended<'_>]) -> Option<Statement> {
     (!ended.is_empty()).then(|| {
         Statement::new(ENDED)
             .numbers(ended.iter().map(|(id, ..)| id.0))
-            .texts(ended.iter().map(|(_, end, _)| end.outcome.as_str()))
-            .some_texts(ended.iter().map(|(_, end, _)| end.outcome.reason()))
-            .numbers(ended.iter().map(|(_, end, _)| end.at.as_millisecond()))
-            .some_texts(ended.iter().map(|(.., state)| *state))
+            .texts(ended.iter().map(|(_, end, ..)| end.outcome.as_str()))
+            .some_texts(ended.iter().map(|(_, end, ..)| end.outcome.reason()))
+            .numbers(ended.iter().map(|(_, end, ..)| end.at.as_millisecond()))
+            .some_texts(ended.iter().map(|(_, _, state, _)| *state))
+            .some_texts(ended.iter().map(|(.., trace)| *trace))
     })
 }
 
@@ -316,5 +350,30 @@ fn dead_letters(sql: &'static str, letters: &[DeadLetter]) -> Option<Statement> 
                     .iter()
                     .map(|letter| letter.created_at.as_millisecond()),
             )
+    })
+}
+
+/// Each total once: a statement can't add to one twice.
+fn totals(totals: Vec<Total>) -> Option<Statement> {
+    let mut summed: BTreeMap<TotalKey, Total> = BTreeMap::new();
+    for total in totals {
+        match summed.get_mut(&total.key) {
+            Some(sum) => sum.add(&total),
+            None => drop(summed.insert(total.key.clone(), total)),
+        }
+    }
+    let all = || summed.values();
+    (!summed.is_empty()).then(|| {
+        Statement::new(TOTALS)
+            .numbers(all().map(|total| total.key.hour))
+            .texts(all().map(|total| total.key.account.as_str()))
+            .texts(all().map(|total| total.key.what.as_str()))
+            .texts(all().map(|total| total.key.reason.as_str()))
+            .numbers(all().map(|total| i64::from(total.key.firsts)))
+            .numbers(all().map(|total| i64::from(total.key.bucket)))
+            .numbers(all().map(|total| total.count))
+            .numbers(all().map(|total| total.messages))
+            .numbers(all().map(|total| total.calls))
+            .numbers(all().map(|total| i64::from(total.per_second)))
     })
 }

@@ -35,6 +35,11 @@ impl Statement {
         self.with(storable(text), Type::TEXT)
     }
 
+    /// A text, or null.
+    pub(super) fn some_text(self, text: Option<&str>) -> Self {
+        self.with(text.map(storable), Type::TEXT)
+    }
+
     /// A number.
     pub(super) fn number(self, number: i64) -> Self {
         self.with(number, Type::INT8)

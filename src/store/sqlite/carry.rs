@@ -250,6 +250,7 @@ fn turn(row: &Row<'_>, key: &Key) -> Result<StoredTurn, StoreError> {
         words: None,
         retried: false,
         overdue: false,
+        trace: None,
         end: end.transpose()?,
     })
 }

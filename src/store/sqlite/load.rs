@@ -11,7 +11,7 @@ use crate::conversation::{Facts, Known};
 use crate::id::{AccountName, EventId, ItemId, TurnId};
 use crate::store::picture::{Conversation, Key, Needs, Picture};
 use crate::store::seal::Keys;
-use crate::store::{Arrival, ClaimRequest, DeadLetterId, Lane, LaneTurn, Run, StoreError};
+use crate::store::{Arrival, ClaimRequest, DeadLetterId, Lane, LaneTurn, Past, Run, StoreError};
 
 /// The account's lanes, the first to be claimed first.
 pub(super) const DUE: &str = "SELECT conversation_id, due_at, id FROM conversations
@@ -206,7 +206,7 @@ impl Loader<'_> {
         let (mut lane, mut known) = (Lane::default(), Known::default());
         if merged_into.is_none() {
             let began;
-            (lane.turns, began) = self.unfinished(key)?;
+            (lane.turns, began) = unfinished(self.connection, key)?;
             // What is heard from now on is newer than the turns' messages.
             known.facts = Facts::lost(began);
             let turns = i64::try_from(lane.turns.len()).unwrap_or(i64::MAX);
@@ -217,6 +217,10 @@ impl Loader<'_> {
         let due_at = lane.waiting_since();
         let conversation = Conversation {
             known,
+            past: Past {
+                turns: lane.turns.iter().map(|turn| turn.id).collect(),
+                ..Past::default()
+            },
             lane,
             merged_into,
             due_at,
@@ -225,24 +229,27 @@ impl Loader<'_> {
         rows::put_conversation(self.connection, key, &conversation, due_at, touched_at)?;
         Ok(conversation)
     }
+}
 
-    /// The unfinished turns of a conversation and of those merged into it, due at
-    /// once; and the revision of the facts by which the newest began.
-    fn unfinished(&self, key: &Key) -> Result<(Vec<LaneTurn>, u64), StoreError> {
-        let mut statement = self.connection.prepare_cached(UNFINISHED)?;
-        let mut found = statement.query(params![key.0.as_str(), key.1.as_str()])?;
-        let (mut turns, mut newest) = (Vec::new(), 0);
-        while let Some(row) = found.next()? {
-            let received_at = time_or_long_ago(row.get(1)?);
-            turns.push(LaneTurn {
-                id: TurnId(row.get(0)?),
-                received_at,
-                run: Run::Until(received_at),
-            });
-            newest = newest.max(u64::try_from(row.get::<_, i64>(2)?).unwrap_or_default());
-        }
-        Ok((turns, newest))
+/// The unfinished turns of a conversation and of those merged into it, due at
+/// once; and the revision of the facts by which the newest began.
+pub(super) fn unfinished(
+    connection: &Connection,
+    key: &Key,
+) -> Result<(Vec<LaneTurn>, u64), StoreError> {
+    let mut statement = connection.prepare_cached(UNFINISHED)?;
+    let mut found = statement.query(params![key.0.as_str(), key.1.as_str()])?;
+    let (mut turns, mut newest) = (Vec::new(), 0);
+    while let Some(row) = found.next()? {
+        let received_at = time_or_long_ago(row.get(1)?);
+        turns.push(LaneTurn {
+            id: TurnId(row.get(0)?),
+            received_at,
+            run: Run::Until(received_at),
+        });
+        newest = newest.max(u64::try_from(row.get::<_, i64>(2)?).unwrap_or_default());
     }
+    Ok((turns, newest))
 }
 
 /// A time of a row that is damaged anyway: what it tells of is not held up.

@@ -7,10 +7,11 @@ use super::{carry, open::APPLICATION_ID};
 use crate::store::StoreError;
 
 /// The newest schema.
-pub(super) const NEWEST: i64 = 3;
+pub(super) const NEWEST: i64 = 4;
 /// Never edited once released.
 const LANES: &str = include_str!("../migrations/0002_lanes.sql");
 const SWEEPS: &str = include_str!("../migrations/0003_sweeps.sql");
+const HISTORY: &str = include_str!("../migrations/0004_history.sql");
 
 /// Why it could not be brought up to date.
 pub(super) enum Error {
@@ -50,7 +51,10 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), Error> {
     if version < 2 {
         transaction.execute_batch(LANES)?;
     }
-    transaction.execute_batch(SWEEPS)?;
+    if version < 3 {
+        transaction.execute_batch(SWEEPS)?;
+    }
+    transaction.execute_batch(HISTORY)?;
     if version == 1 {
         carry::carry_over(&transaction)?;
     }

@@ -4,6 +4,7 @@
 mod backup;
 mod carry;
 mod check;
+mod history;
 mod load;
 mod migrate;
 mod open;
@@ -25,10 +26,11 @@ use rusqlite::{Connection, params};
 
 use super::seal::{Keys, MasterKey};
 use super::{
-    Answer, Backlog, ClaimRequest, Claimed, Command, DeadLetter, DeadLetterId, Delivery,
-    Operations, Recorded, RetryRequest, Save, Standing, Store, StoreError, Swept,
+    Answer, Backlog, ClaimRequest, Claimed, Command, DeadLetter, DeadLetterId, Delivery, History,
+    Operations, Recorded, Remembered, RetryRequest, Save, Standing, Store, StoreError, Swept,
+    Total, TurnQuery, TurnRow,
 };
-use crate::id::AccountName;
+use crate::id::{AccountName, ConversationId};
 pub use backup::BackupKeys;
 use check::Check;
 use read::Reader;
@@ -278,6 +280,38 @@ impl Operations for Sqlite {
 
     async fn drop_dead_letter(&self, id: DeadLetterId) -> Result<bool, StoreError> {
         self.command(Command::DropDeadLetter(id)).await?.settled()
+    }
+}
+
+#[async_trait]
+impl History for Sqlite {
+    async fn turns(&self, query: &TurnQuery) -> Result<Vec<TurnRow>, StoreError> {
+        let query = query.clone();
+        self.read(move |connection| history::turns(connection, &query))
+            .await
+    }
+
+    async fn remembered(
+        &self,
+        id: &ConversationId,
+        account: Option<&AccountName>,
+    ) -> Result<Vec<Remembered>, StoreError> {
+        let (id, account) = (id.clone(), account.cloned());
+        self.read(move |connection| history::remembered(connection, &id, account.as_ref()))
+            .await
+    }
+
+    async fn totals(
+        &self,
+        from_hour: i64,
+        until_hour: i64,
+        account: Option<&AccountName>,
+    ) -> Result<Vec<Total>, StoreError> {
+        let account = account.cloned();
+        self.read(move |connection| {
+            history::totals(connection, from_hour, until_hour, account.as_ref())
+        })
+        .await
     }
 }
 

@@ -5,8 +5,10 @@ use std::collections::{HashMap, HashSet};
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
+use crate::clock::earlier;
 use crate::id::AccountName;
 use crate::store::StoreError;
+use crate::store::totals::{self, hour_of};
 
 /// How many rows one step deletes.
 const STEP: usize = 1_000;
@@ -29,6 +31,8 @@ pub(super) const CONVERSATIONS: &str = "DELETE FROM conversations WHERE id IN (
         AND t.conversation_id = c.conversation_id AND (t.outcome IS NULL OR t.outcome = 'dead'))
     AND NOT EXISTS (SELECT 1 FROM conversations o WHERE o.account = c.account
         AND o.merged_into = c.conversation_id AND o.merged_into IS NOT NULL) LIMIT ?)";
+const TOTALS: &str = "DELETE FROM totals WHERE (hour, account, what, reason, firsts, bucket) IN
+    (SELECT hour, account, what, reason, firsts, bucket FROM totals WHERE hour < ? LIMIT ?)";
 /// Words are erased when a turn ends.
 pub(super) const NEEDED_KEYS: &str = "SELECT DISTINCT key_id FROM turns
     WHERE (outcome IS NULL OR outcome = 'dead') AND key_id IS NOT NULL";
@@ -40,10 +44,17 @@ pub(super) enum Kind {
     Items,
     Turns,
     Conversations,
+    Totals,
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 4] = [Self::Events, Self::Items, Self::Turns, Self::Conversations];
+    pub(super) const ALL: [Self; 5] = [
+        Self::Events,
+        Self::Items,
+        Self::Turns,
+        Self::Conversations,
+        Self::Totals,
+    ];
 }
 
 /// One step. True if there may be more to delete.
@@ -53,12 +64,14 @@ pub(super) fn step(
     before: Timestamp,
     forgotten_until: &mut HashMap<AccountName, Timestamp>,
 ) -> Result<bool, StoreError> {
+    let forgotten_hour = hour_of(earlier(before, totals::KEPT));
     let before = before.as_millisecond();
     let deleted = match kind {
         Kind::Events => events(connection, before, forgotten_until)?,
         Kind::Items => delete(connection, ITEMS, before)?,
         Kind::Turns => delete(connection, TURNS, before)?,
         Kind::Conversations => delete(connection, CONVERSATIONS, before)?,
+        Kind::Totals => delete(connection, TOTALS, forgotten_hour)?,
     };
     // Conversations that were merged go one after the other.
     Ok(deleted >= STEP || (kind == Kind::Conversations && deleted > 0))

@@ -85,7 +85,7 @@ pub(super) fn turn(
 ) -> Result<Option<Result<StoredTurn, Unreadable>>, StoreError> {
     let mut statement = connection.prepare_cached(
         "SELECT account, conversation_id, received_at, deadline_at, began, messages, state, key_id,
-                words, retried, outcome, reason, finished_at, overdue
+                words, retried, outcome, reason, finished_at, overdue, trace
          FROM turns WHERE id = ?",
     )?;
     let found = statement.query_row([id.0], |row| {
@@ -124,6 +124,7 @@ fn read_turn(row: &Row<'_>, keys: Option<&Keys>, id: TurnId) -> Result<StoredTur
         words,
         retried: row.get(9)?,
         overdue: row.get(13)?,
+        trace: row.get(14)?,
         end,
     })
 }

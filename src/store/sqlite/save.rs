@@ -7,7 +7,7 @@ use crate::id::{AccountName, TurnId};
 use crate::store::picture::{Changes, TurnChange};
 use crate::store::seal::Keys;
 use crate::store::value;
-use crate::store::{DeadLetter, StoreError, StoredTurn};
+use crate::store::{DeadLetter, StoreError, StoredTurn, Total};
 
 /// Where to save to.
 pub(super) struct Saver<'a> {
@@ -57,6 +57,9 @@ impl Saver<'_> {
                 .prepare_cached("DELETE FROM dead_letters WHERE id = ?")?
                 .execute([id.0])?;
         }
+        for total in &changes.totals {
+            add_total(self.connection, total)?;
+        }
         for swept in &changes.swept {
             self.connection
                 .prepare_cached(
@@ -75,21 +78,32 @@ impl Saver<'_> {
         let prepared = |sql| self.connection.prepare_cached(sql);
         match change {
             TurnChange::Began(turn) => begin_turn(self.connection, &turn)?,
-            TurnChange::Went { id, state, words } => self.went(id, &state, &words)?,
+            TurnChange::Went {
+                id,
+                state,
+                words,
+                trace,
+            } => self.went(id, &state, &words, trace.as_deref())?,
             TurnChange::TookUp { id, messages } => {
                 prepared("UPDATE turns SET messages = ? WHERE id = ?")?
                     .execute(params![value::json(&messages)?, id.0])?;
             }
-            TurnChange::Ended { id, end, state } => {
+            TurnChange::Ended {
+                id,
+                end,
+                state,
+                trace,
+            } => {
                 prepared(
                     "UPDATE turns SET outcome = ?, reason = ?, finished_at = ?, state = ?,
-                         key_id = NULL, words = NULL WHERE id = ?",
+                         key_id = NULL, words = NULL, trace = coalesce(?, trace) WHERE id = ?",
                 )?
                 .execute(params![
                     end.outcome.as_str(),
                     end.outcome.reason(),
                     end.at.as_millisecond(),
                     state,
+                    trace,
                     id.0,
                 ])?;
             }
@@ -107,7 +121,13 @@ impl Saver<'_> {
         Ok(())
     }
 
-    fn went(&mut self, id: TurnId, state: &str, words: &str) -> Result<(), StoreError> {
+    fn went(
+        &mut self,
+        id: TurnId,
+        state: &str,
+        words: &str,
+        trace: Option<&str>,
+    ) -> Result<(), StoreError> {
         let (Some(keys), Some(account)) = (self.keys.as_mut(), &self.account) else {
             let what = "turns are not run beside the relay".to_owned();
             return Err(StoreError::Unavailable(what));
@@ -116,8 +136,11 @@ impl Saver<'_> {
             .seal(account, id, words)
             .map_err(|error| StoreError::Unavailable(format!("its key file: {error}")))?;
         self.connection
-            .prepare_cached("UPDATE turns SET state = ?, key_id = ?, words = ? WHERE id = ?")?
-            .execute(params![state, sealed.key_id, sealed.bytes, id.0])?;
+            .prepare_cached(
+                "UPDATE turns SET state = ?, key_id = ?, words = ?, trace = coalesce(?, trace)
+                 WHERE id = ?",
+            )?
+            .execute(params![state, sealed.key_id, sealed.bytes, trace, id.0])?;
         Ok(())
     }
 }
@@ -169,6 +192,33 @@ pub(super) fn add_dead_letter(
             letter.may_have_written,
             letter.error,
             letter.created_at.as_millisecond(),
+        ])?;
+    Ok(())
+}
+
+/// Adds to a total.
+fn add_total(connection: &Connection, total: &Total) -> Result<(), StoreError> {
+    let key = &total.key;
+    connection
+        .prepare_cached(
+            "INSERT INTO totals (hour, account, what, reason, firsts, bucket,
+                 count, messages, calls, per_second) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+             ON CONFLICT DO UPDATE SET
+                 count = count + excluded.count, messages = messages + excluded.messages,
+                 calls = calls + excluded.calls,
+                 per_second = max(per_second, excluded.per_second)",
+        )?
+        .execute(params![
+            key.hour,
+            key.account.as_str(),
+            key.what,
+            key.reason,
+            key.firsts,
+            key.bucket,
+            total.count,
+            total.messages,
+            total.calls,
+            total.per_second,
         ])?;
     Ok(())
 }

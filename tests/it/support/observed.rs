@@ -7,8 +7,9 @@ use async_trait::async_trait;
 use gladly_relay::id::{AccountName, ConversationId, TurnId};
 use gladly_relay::outcome::Outcome;
 use gladly_relay::store::{
-    Backlog, ClaimRequest, Claimed, DeadLetter, DeadLetterId, Delivery, Operations, Progress,
-    Recorded, RetryRequest, Save, Sqlite, Standing, Store, StoreError, Swept,
+    Backlog, ClaimRequest, Claimed, DeadLetter, DeadLetterId, Delivery, History, Operations,
+    Progress, Recorded, Remembered, RetryRequest, Save, Sqlite, Standing, Store, StoreError, Swept,
+    Total, TurnQuery, TurnRow,
 };
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -228,5 +229,29 @@ impl Operations for Observed {
 
     async fn drop_dead_letter(&self, id: DeadLetterId) -> Result<bool, StoreError> {
         self.inner.drop_dead_letter(id).await
+    }
+}
+
+#[async_trait]
+impl History for Observed {
+    async fn turns(&self, query: &TurnQuery) -> Result<Vec<TurnRow>, StoreError> {
+        self.inner.turns(query).await
+    }
+
+    async fn remembered(
+        &self,
+        id: &ConversationId,
+        account: Option<&AccountName>,
+    ) -> Result<Vec<Remembered>, StoreError> {
+        self.inner.remembered(id, account).await
+    }
+
+    async fn totals(
+        &self,
+        from_hour: i64,
+        until_hour: i64,
+        account: Option<&AccountName>,
+    ) -> Result<Vec<Total>, StoreError> {
+        self.inner.totals(from_hour, until_hour, account).await
     }
 }

@@ -295,7 +295,7 @@ impl Player {
         if !self.is_calm() && self.case.faults > 0 && self.rng.u8(..50) == 0 {
             return Ok(Happened::BreakerOpen);
         }
-        run.turn.begin_question();
+        run.turn.begin_question(self.now());
         self.save_running(run, Vec::new())?;
         let told = self.check.told_so_far();
         self.pass(0)?;

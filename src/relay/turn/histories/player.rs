@@ -469,7 +469,7 @@ impl Player {
                 Ok(None)
             }
             Action::End(outcome) => {
-                let progress = run.turn.ended(outcome.clone());
+                let progress = run.turn.ended(outcome.clone(), 10);
                 self.save(run, Vec::new(), progress)?;
                 self.check
                     .ended(&run.turn, &outcome, &self.world, &self.case);
@@ -508,6 +508,7 @@ impl Player {
             now: self.now(),
             learnt: learnt.unwrap_or_default(),
             progress,
+            trace: Some(run.turn.trace().to_store()),
             lasting: false,
         };
         if let Some((conversation, seq, began)) = run.looked.take_if(|_| !save.learnt.is_empty()) {

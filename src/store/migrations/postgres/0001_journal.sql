@@ -74,12 +74,37 @@ CREATE TABLE turns (
     retried         boolean NOT NULL DEFAULT false,
     -- It began with something that was heard of after its deadline.
     overdue         boolean NOT NULL,
+    -- What happened in it: JSON, without anybody's words. Kept as long as the turn.
+    trace           text,
     outcome         text,
     reason          text,
     finished_at     bigint
 ) WITH (fillfactor = 60, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0);
 CREATE INDEX turns_kept ON turns (account, conversation_id) WHERE outcome IS NULL OR outcome = 'dead';
 CREATE INDEX turns_by_age ON turns (finished_at) WHERE finished_at IS NOT NULL;
+
+-- Those that have ended, newest first, with all that a list of turns is filtered by.
+CREATE INDEX turns_newest ON turns (received_at, id, account, outcome, reason) WHERE outcome IS NOT NULL;
+
+-- Sums by the hour since 1970 UTC, for reports: no ids. Counted with what they count,
+-- kept for a year.
+CREATE TABLE totals (
+    hour       bigint NOT NULL,
+    account    text COLLATE "C" NOT NULL,
+    -- A turn's outcome and reason, or another word, see `store::totals`.
+    what       text COLLATE "C" NOT NULL,
+    reason     text COLLATE "C" NOT NULL,
+    -- Of a turn: what it was the first of in its conversation, as bits.
+    firsts     bigint NOT NULL,
+    -- Of a turn: how long it took, on a scale of quarter octaves.
+    bucket     bigint NOT NULL,
+    count      bigint NOT NULL,
+    messages   bigint NOT NULL,
+    -- Calls to Gladly, and how many a second it allows.
+    calls      bigint NOT NULL,
+    per_second bigint NOT NULL,
+    PRIMARY KEY (hour, account, what, reason, firsts, bucket)
+) WITH (fillfactor = 50);
 
 -- What a person must look at.
 CREATE TABLE dead_letters (

@@ -168,7 +168,7 @@ async fn from_schema_2_everything_goes_on_where_it_was() {
     connection.execute_batch(LANES_ROWS).unwrap();
     drop(connection);
     let store = folder.open().await;
-    assert_eq!(folder.number("PRAGMA user_version"), 3);
+    assert_eq!(folder.number("PRAGMA user_version"), 4);
     assert_eq!(store.swept_until(&account()).await.unwrap(), None);
     let turn = store
         .claim(claim(1, 10, 9))
@@ -190,7 +190,7 @@ async fn it_is_done_once_and_a_wipe_that_was_cut_short_again() {
         "not by an operator"
     );
     folder.open().await.close().await;
-    assert_eq!(folder.number("PRAGMA user_version"), 3);
+    assert_eq!(folder.number("PRAGMA user_version"), 4);
     let tables =
         "SELECT count(*) FROM sqlite_schema WHERE name LIKE 'old%' OR name IN ('unwiped', 'parts')";
     assert_eq!(folder.number(tables), 0);

@@ -8,7 +8,7 @@ use super::Folder;
 use crate::outcome::Outcome;
 use crate::store::conformance::bench::{at, claim, ended, message, retry, save};
 use crate::store::types::Progress;
-use crate::store::{Operations, Sqlite, Store, StoreError};
+use crate::store::{Operations, Sqlite, Store, StoreError, Tally};
 
 #[tokio::test]
 async fn a_second_relay_is_refused_whatever_the_path() {
@@ -65,13 +65,13 @@ async fn a_foreign_file_is_left_alone() {
 async fn a_newer_file_is_left_alone() {
     let folder = Folder::new();
     folder.open().await.close().await;
-    folder.sql("PRAGMA user_version = 4");
+    folder.sql("PRAGMA user_version = 5");
     let newer = |refused| {
         matches!(
             refused,
             Err(StoreError::Newer {
-                found: 4,
-                known: 3,
+                found: 5,
+                known: 4,
                 ..
             })
         )
@@ -169,6 +169,7 @@ async fn an_operator_sees_to_dead_letters_beside_the_relay() {
         outcome: Outcome::Dead("it broke".to_owned()),
         may_have_written: false,
         state: String::new(),
+        tally: Tally::default(),
     };
     relay.save(save(&turn, 1, 2, vec![], dead)).await.unwrap();
     let operator = Sqlite::open_beside(&folder.path()).await.unwrap();

@@ -8,7 +8,7 @@ use super::Folder;
 use crate::outcome::Outcome;
 use crate::store::conformance::bench::{at, claim, ended, message, save};
 use crate::store::sqlite::writer::Task;
-use crate::store::sqlite::{load, open, purge, read, tables};
+use crate::store::sqlite::{history, load, open, purge, read, tables};
 use crate::store::{Command, Operations, Recorded, Store, StoreError};
 
 #[tokio::test]
@@ -155,6 +155,8 @@ async fn finished_rows_cost_nothing() {
         purge::TURNS,
         purge::CONVERSATIONS,
         purge::NEEDED_KEYS,
+        history::MERGED,
+        history::KEPT,
     ] {
         let plan = plan(sql);
         let whole = |table: &str| {
@@ -165,6 +167,11 @@ async fn finished_rows_cost_nothing() {
         let tables = ["events", "items", "turns", "conversations", "c", "o", "t"];
         assert!(!tables.into_iter().any(whole), "{plan:#?}");
     }
+    let newest = plan(history::ENDED).join("\n");
+    let covered = "SEARCH turns USING COVERING INDEX turns_newest";
+    assert!(newest.contains(covered), "{newest}");
+    let accounts = plan(history::ACCOUNTS).join("\n");
+    assert!(!accounts.contains("SCAN conversations"), "{accounts}");
     let backlog = plan(read::BACKLOG);
     assert!(
         backlog
