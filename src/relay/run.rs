@@ -95,7 +95,7 @@ impl Run {
     async fn next(&mut self, happened: Happened) -> Option<Action> {
         let (account, shared) = (self.account.clone(), self.shared.clone());
         let (standing, revision) = (self.standing.clone(), self.revision);
-        let backlog = account.gladly.takes(0);
+        let backlog = account.gladly.takes();
         let much = happened.weight() >= MUCH_TEXT;
         let next = move |turn: &mut Turn| {
             let context = Context {
@@ -191,7 +191,7 @@ impl Run {
     }
 
     /// Waits for calls. A handoff's become urgent while it waits, as its deadline
-    /// comes near.
+    /// comes near; once that has passed, they wait for those who can still be in time.
     async fn wait_for(&self, calls: u32) -> Result<Admission, GladlyError> {
         let gladly = &self.account.gladly;
         let now = self.shared.clock.now().at;
@@ -200,11 +200,19 @@ impl Run {
         let Some(calm_for) = self.turn.calm_for(now) else {
             return gladly.permits(ask).await;
         };
-        let permits = tokio::time::timeout(calm_for, gladly.permits(ask)).await;
-        if let Ok(permits) = permits {
-            return permits;
+        let hurry_for = left.saturating_sub(calm_for);
+        for (precedence, time) in [(ask.precedence, calm_for), (Precedence::Urgent, hurry_for)] {
+            // Even a timeout of nothing would take a place before others.
+            if !time.is_zero() {
+                let permits = gladly.permits(Ask { precedence, ..ask });
+                if let Ok(permits) = tokio::time::timeout(time, permits).await {
+                    return permits;
+                }
+            }
         }
-        let precedence = Precedence::Urgent;
+        // It delays nobody any more.
+        self.engaged.set(0);
+        let precedence = Precedence::Late;
         gladly.permits(Ask { precedence, ..ask }).await
     }
 

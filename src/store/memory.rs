@@ -162,17 +162,23 @@ impl Tables {
         let Some(due) = self.due.get(&request.account) else {
             return;
         };
-        for (due_at, conversation_id) in due {
-            if *due_at > request.now.at || picture.due.len() >= request.limit {
-                picture.next_due_at = Some(*due_at);
-                return;
+        let late_before = request.late_before();
+        let (late, in_time): (Vec<_>, Vec<_>) =
+            due.iter().partition(|(due_at, _)| *due_at < late_before);
+        for range in [in_time, late] {
+            for (due_at, conversation_id) in range {
+                if *due_at > request.now.at || picture.due.len() >= request.limit {
+                    let next = picture.next_due_at.into_iter().chain([*due_at]).min();
+                    picture.next_due_at = next;
+                    break;
+                }
+                let key = (request.account.clone(), conversation_id.clone());
+                self.load_conversation(&key, picture);
+                for turn_id in picture.conversation(&key).lane.claimable(request) {
+                    self.load_turn(turn_id, picture);
+                }
+                picture.due.push(key);
             }
-            let key = (request.account.clone(), conversation_id.clone());
-            self.load_conversation(&key, picture);
-            for turn_id in picture.conversation(&key).lane.claimable(request) {
-                self.load_turn(turn_id, picture);
-            }
-            picture.due.push(key);
         }
     }
 

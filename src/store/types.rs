@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::clock::Moment;
+use crate::clock::{Moment, earlier};
 use crate::conversation::{Bot, Holder, Known, Look, Repetition, Status, Written};
 use crate::id::{AccountName, ConversationId, EventId, InboxId, ItemId, ThreadId, TurnId};
 use crate::outcome::Outcome;
@@ -266,6 +266,14 @@ pub struct ClaimRequest {
     pub now: Moment,
     /// An account's deadline: what another clock stored is believed no further.
     pub answer_deadline: Duration,
+}
+
+impl ClaimRequest {
+    /// What was due before this goes after all that was due later: its deadline has
+    /// passed, or nearly so, and whoever came since would be late with it.
+    pub fn late_before(&self) -> Timestamp {
+        earlier(self.now.at, self.answer_deadline / 8 * 7)
+    }
 }
 
 /// Turns that are due, now run by whoever asked.

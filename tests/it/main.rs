@@ -24,6 +24,7 @@ mod dead;
 mod decisions;
 mod demo;
 mod deploy;
+mod flood;
 mod fuzz;
 mod handoff;
 mod health;
