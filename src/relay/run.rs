@@ -3,6 +3,8 @@
 //! What must not be done twice is stored before it is done. Everything else is
 //! stored with the next such thing: a kill in between only repeats a look.
 
+mod trace;
+
 use std::future::Future;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -138,9 +140,19 @@ impl Run {
                 Err(happened) => return Ok(happened),
             },
         };
+        let began = self.shared.clock.now();
         if matches!(action, Action::Fetch(_) | Action::List(_)) {
-            self.turn.begin_read(self.shared.clock.now());
+            self.turn.begin_read(began);
         }
+        let name = self.name_of(&action);
+        let happened = self.make(action, permit).await?;
+        if let Some(name) = name {
+            self.trace_call(name, began.at, &happened);
+        }
+        Ok(happened)
+    }
+
+    async fn make(&mut self, action: Action, permit: Option<Permit>) -> Result<Happened, LetGo> {
         let happened = match (action, permit) {
             (Action::Look, Some(permit)) => self.look(permit).await,
             (Action::Trace(id), Some(permit)) => self.trace(permit, &id).await,
@@ -475,6 +487,7 @@ impl Run {
                 self.account.late_notes.forget(&self.target());
             }
             self.write_note_later();
+            self.trace_turn(&outcome);
         }
     }
 

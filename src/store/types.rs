@@ -185,6 +185,14 @@ pub enum Source {
 }
 
 impl Source {
+    /// The word for traces.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Webhook => "webhook",
+            Self::Sweep { .. } => "sweep",
+        }
+    }
+
     /// Whether it was heard of when its message's deadline had passed.
     pub(super) const fn is_overdue(self) -> bool {
         matches!(self, Self::Sweep { overdue: true })

@@ -1,8 +1,8 @@
 //! A flood of accepted webhooks in one account keeps neither its own customers from
 //! an answer or a human, nor other accounts'.
 //!
-//! `RELAY_TEST_FLOOD` is the number of its webhooks; each visitor's wait is then
-//! printed.
+//! With `RELAY_TEST_FLOOD`, the number of its webhooks, the limit and the deadline are
+//! the usual ones, and each visitor's wait is printed.
 
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ const FLOOD: usize = 2_500;
 /// Of those who come after it, one after the other, somebody is answered by then.
 const VISITORS: usize = 40;
 /// Nobody waits longer, whatever is promised.
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_mins(5);
 
 /// What a flood is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,14 +38,15 @@ fn size() -> Option<usize> {
 }
 
 async fn relay() -> TestRelay {
+    let (limit, deadline) = size().map_or((20, "5s"), |_| (10, "60s"));
     let gladly = GladlyOptions {
-        requests_per_second: Some(20),
+        requests_per_second: Some(limit),
         ..GladlyOptions::default()
     };
     let setup = Setup {
         gladly,
-        account_gladly: "requests_per_second = 20".to_owned(),
-        policy: "answer_deadline = \"5s\"".to_owned(),
+        account_gladly: format!("requests_per_second = {limit}"),
+        policy: format!("answer_deadline = \"{deadline}\""),
         account_gleen: "timeout = \"2s\"".to_owned(),
         ..Setup::default()
     };

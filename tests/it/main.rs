@@ -31,6 +31,8 @@ mod health;
 mod language;
 mod merges;
 mod note;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod pace;
 mod privacy;
 mod readme;

@@ -269,9 +269,7 @@ impl Pace {
             let urgent = state.queue.first_urgent().filter(|_| stopped);
             let (key, ask) = urgent.or_else(|| state.queue.first())?;
             let admitted = match ask.precedence {
-                Precedence::Urgent | Precedence::Late => {
-                    state.window.admit_urgent(ask.calls, now)
-                }
+                Precedence::Urgent | Precedence::Late => state.window.admit_urgent(ask.calls, now),
                 _ => state.window.admit(ask.calls, now),
             };
             match admitted {

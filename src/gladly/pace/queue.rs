@@ -287,7 +287,8 @@ impl<T> Queue<T> {
     /// Whether all that an account has to do is done before its first turn is late.
     fn fits(&self, index: usize, first: Effort, now: Instant, per_second: f64) -> bool {
         let calls = self.lines.get(index).map_or(0, Line::calls);
-        plan::takes(calls, &self.others(index), per_second) <= first.by.saturating_duration_since(now)
+        plan::takes(calls, &self.others(index), per_second)
+            <= first.by.saturating_duration_since(now)
     }
 
     fn others(&self, index: usize) -> Vec<u32> {
