@@ -72,7 +72,7 @@ async fn the_longest_waiting_go_first_and_no_more_than_asked_for(bench: &mut Ben
 async fn whoever_is_late_goes_after_all_who_can_be_in_time(bench: &mut Bench) {
     let store = bench.store();
     // The first two are late, or nearly so, when the turns are claimed.
-    for (number, second) in [(1, 0), (2, DEADLINE / 9), (3, DEADLINE / 4), (4, DEADLINE)] {
+    for (number, second) in [(1, 0), (2, DEADLINE / 9), (3, DEADLINE / 2), (4, DEADLINE)] {
         let [event, conversation, item] = ["e", "c", "i"].map(|name| format!("{name}{number}"));
         let message = message(&event, &conversation, &item, second);
         store.record(message).await.unwrap();
