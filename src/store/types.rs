@@ -278,10 +278,10 @@ pub struct ClaimRequest {
 
 impl ClaimRequest {
     /// What was due before this goes after all that was due later: its deadline has
-    /// passed, or will, and whoever came since would be late with it. It matters only
+    /// passed, or nearly so, and whoever came since would be late with it. It matters only
     /// where more waits than may run at once.
     pub fn late_before(&self) -> Timestamp {
-        earlier(self.now.at, self.answer_deadline / 4 * 3)
+        earlier(self.now.at, self.answer_deadline / 8 * 7)
     }
 }
 
