@@ -203,12 +203,20 @@ impl Run {
     }
 
     /// Waits for calls. A handoff's become urgent while it waits, as its deadline
-    /// comes near; once that has passed, they wait for those who can still be in time.
+    /// comes near; once that has passed, they wait for those who can still be in time,
+    /// as do those of what was heard of too late.
     async fn wait_for(&self, calls: u32) -> Result<Admission, GladlyError> {
         let gladly = &self.account.gladly;
         let now = self.shared.clock.now().at;
         let left = time_until(self.turn.deadline_at(), now);
         let ask = self.ask_for(calls, left);
+        let late = Ask {
+            precedence: Precedence::Late,
+            ..ask
+        };
+        if self.turn.waits_overdue() {
+            return gladly.permits(late).await;
+        }
         let Some(calm_for) = self.turn.calm_for(now) else {
             return gladly.permits(ask).await;
         };
@@ -224,8 +232,7 @@ impl Run {
         }
         // It delays nobody any more.
         self.engaged.set(0);
-        let precedence = Precedence::Late;
-        gladly.permits(Ask { precedence, ..ask }).await
+        gladly.permits(late).await
     }
 
     fn ask_for(&self, calls: u32, left: Duration) -> Ask {

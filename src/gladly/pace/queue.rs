@@ -30,7 +30,7 @@ pub enum Precedence {
     Settle,
     /// What begins one: fetching messages.
     Fetch,
-    /// A handoff whose deadline has passed. It passes a stop as an urgent one does,
+    /// What ends or begins a turn whose deadline has passed. It passes a stop as an urgent one does,
     /// when none of those waits.
     Late,
     /// What nobody waits for: a note that was left out.
