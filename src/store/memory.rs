@@ -22,7 +22,7 @@ use crate::id::{AccountName, ConversationId, EventId, ItemId, TurnId};
 #[derive(Debug, Default)]
 pub struct Memory(Mutex<Tables>);
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 struct Tables {
     closed: bool,
     /// From when on the age of each counts, and when it was raised.
@@ -39,7 +39,7 @@ struct Tables {
     last_dead_letter_id: i64,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Row {
     conversation: Conversation,
     due_at: Option<Timestamp>,
@@ -81,6 +81,19 @@ impl Memory {
             set_due(&mut tables.due, key, row.due_at, due_at);
             row.due_at = due_at;
         }
+    }
+
+    /// As it is now: what a power cut may leave of it later.
+    #[cfg(test)]
+    pub(crate) fn copy(&self) -> Self {
+        Self(Mutex::new(self.tables().clone()))
+    }
+
+    /// Whether a turn has ended; none if there is no such turn.
+    #[cfg(test)]
+    pub(crate) fn has_ended(&self, turn: TurnId) -> Option<bool> {
+        let tables = self.tables();
+        tables.turns.get(&turn).map(|turn| turn.end.is_some())
     }
 
     fn tables(&self) -> MutexGuard<'_, Tables> {

@@ -44,7 +44,7 @@ impl Command {
 
     /// Whether what it does must be on disk before anybody hears of it. What else
     /// is lost by a power cut is done again, and what comes later is lost with it.
-    pub(super) const fn is_lasting(&self) -> bool {
+    pub(crate) const fn is_lasting(&self) -> bool {
         match self {
             Self::Record(_) | Self::RetryDeadLetter(_) | Self::DropDeadLetter(_) => true,
             // What it stands for was recorded before, and is read again if it is lost.
