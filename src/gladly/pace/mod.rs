@@ -266,7 +266,7 @@ impl Pace {
         }
         loop {
             let stopped = state.window.is_stopped(now);
-            let urgent = state.queue.first_urgent().filter(|_| stopped);
+            let urgent = stopped.then(|| state.queue.first_urgent()).flatten();
             let (key, ask) = urgent.or_else(|| state.queue.first())?;
             let admitted = match ask.precedence {
                 Precedence::Urgent | Precedence::Late => state.window.admit_urgent(ask.calls, now),
