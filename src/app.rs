@@ -17,12 +17,14 @@ use crate::config::Config;
 use crate::http::{self, Limits, State, admin_router, public_router};
 use crate::relay::{Relay, Stopping};
 use crate::store::Database;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, Traces};
 
 /// An operator, a scraper and a proxy.
 const ADMIN_CONNECTIONS: usize = 64;
 /// How long letting go may take beyond the grace: one write for each turn.
 const LET_GO_WITHIN: Duration = Duration::from_secs(3);
+/// How long the last spans may take on their way.
+const LAST_SPANS_WITHIN: Duration = Duration::from_secs(1);
 
 /// The sockets to serve on, already bound.
 pub struct Listeners {
@@ -83,7 +85,8 @@ pub async fn serve(
     clock: Arc<dyn Clock>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    let state = Arc::new(wire(config, store.clone(), clock)?);
+    let traces = Traces::begin(config.traces.as_ref())?;
+    let state = Arc::new(wire(config, store.clone(), clock, traces.clone())?);
     let stopping = Stopping::default();
     state.relay.start(&stopping, config);
     tracing::info!(
@@ -121,6 +124,9 @@ pub async fn serve(
         ended = servers.join_next() => ended,
     };
     shut_down(&state, &stopping, servers, config.shutdown_grace).await;
+    if !finish_within(LAST_SPANS_WITHIN, traces.end()).await {
+        tracing::warn!("the last spans were dropped: the collector did not take them in time");
+    }
     // Letting go is over by now; a disk that hangs must not hold the process.
     finish_within(LET_GO_WITHIN, store.close()).await;
     tracing::info!("stopped");
@@ -147,7 +153,12 @@ async fn tell_of_forgotten_accounts(state: &State) {
 }
 
 /// The one place that builds clients, registry and metrics.
-fn wire(config: &Config, store: Arc<dyn Database>, clock: Arc<dyn Clock>) -> anyhow::Result<State> {
+fn wire(
+    config: &Config,
+    store: Arc<dyn Database>,
+    clock: Arc<dyn Clock>,
+    traces: Traces,
+) -> anyhow::Result<State> {
     let metrics = Arc::new(Metrics::default());
     Ok(State {
         accounts: Accounts::new(&config.accounts),
@@ -156,6 +167,7 @@ fn wire(config: &Config, store: Arc<dyn Database>, clock: Arc<dyn Clock>) -> any
             store.clone(),
             clock.clone(),
             metrics.clone(),
+            traces,
         )?,
         store: store.clone(),
         operations: store.clone(),

@@ -12,6 +12,7 @@ mod policy;
 mod reader;
 #[cfg(test)]
 mod tests;
+mod trace_target;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -31,6 +32,8 @@ use log_filter::parse_log_filter;
 use policy::{ANSWER_DEADLINE, read_policy};
 pub use policy::{Attachments, Policy};
 use reader::{Mistakes, Section, Setting};
+pub use trace_target::TraceTarget;
+use trace_target::read_trace_target;
 
 use crate::store::{MasterKey, StoreAddress};
 
@@ -64,6 +67,8 @@ pub struct Config {
     pub shutdown_grace: Duration,
     /// `RELAY_RETENTION`: how long ids and outcomes are kept.
     pub retention: Duration,
+    /// `OTEL_…`: where traces go, if anywhere.
+    pub traces: Option<TraceTarget>,
     /// The accounts, at least one.
     pub accounts: Vec<AccountConfig>,
 }
@@ -310,6 +315,7 @@ fn read_config(document: &Table, environment: &Environment, mistakes: &Mistakes)
         .unwrap_or(7 * day);
     let policy = read_policy(&root.section("policy"), &Policy::default());
     let accounts = read_accounts(&tables, &policy, environment, mistakes);
+    let traces = read_trace_target(environment, mistakes);
     root.know("account");
     root.finish();
     Some(Config {
@@ -325,6 +331,7 @@ fn read_config(document: &Table, environment: &Environment, mistakes: &Mistakes)
         sweep_interval,
         shutdown_grace,
         retention,
+        traces,
         accounts,
     })
 }

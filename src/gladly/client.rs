@@ -164,9 +164,9 @@ impl Client {
     }
 
     /// How long it takes until all calls that the account's turns need have been
-    /// made, and so many more.
-    pub fn takes(&self, calls: u32) -> Duration {
-        self.pace.takes(self.member, calls)
+    /// made.
+    pub fn takes(&self) -> Duration {
+        self.pace.takes(self.member)
     }
 
     /// Another relay may have called until now: what the organization allows is found

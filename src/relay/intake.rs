@@ -15,7 +15,7 @@ use crate::conversation::Status;
 use crate::gladly::{Malformed, Webhook, WebhookContent, parse_webhook};
 use crate::id::{AccountName, EventId};
 use crate::store::{Change, Delivery, Recorded, Source, StoreError};
-use crate::telemetry::WebhookResult;
+use crate::telemetry::{Kind, Span, SpanContext, WebhookResult};
 
 /// How far Gladly's clock may be ahead: less than this says nothing about an
 /// event, and its place among Gladly's other events is kept.
@@ -109,7 +109,27 @@ impl Account {
         let Some(delivery) = self.delivery(shared, webhook, body, heard) else {
             return Ok(WebhookResult::Ignored);
         };
-        Ok(match shared.store.record(delivery).await? {
+        let received_at = delivery.received.at;
+        let context = context_of(&delivery);
+        let recorded = shared.store.record(delivery).await?;
+        if recorded == Recorded::Accepted {
+            shared.traces.record(|| Span {
+                context,
+                parent: None,
+                name: "webhook",
+                kind: Kind::Server,
+                start: received_at,
+                end: shared.clock.now().at,
+                attributes: vec![
+                    ("account", self.name.to_string()),
+                    ("event", kind.to_owned()),
+                    ("source", heard.source.as_str().to_owned()),
+                ],
+                links: Vec::new(),
+                failed: unusable,
+            });
+        }
+        Ok(match recorded {
             Recorded::Duplicate => WebhookResult::Duplicate,
             Recorded::TooOld => WebhookResult::TooOld,
             Recorded::Accepted if unusable => {
@@ -179,6 +199,14 @@ impl Account {
 /// in the future must not count as newer than everything to come.
 pub(super) fn believed(happened_at: Timestamp, received_at: Timestamp) -> Timestamp {
     clamped(happened_at, received_at, CLOCKS_DIFFER)
+}
+
+/// Its span: where a turn will look for it that has no more than its messages' items.
+fn context_of(delivery: &Delivery) -> SpanContext {
+    match &delivery.change {
+        Change::Message { item_id, .. } => SpanContext::of_item(&delivery.account, item_id),
+        _ => SpanContext::of_event(&delivery.account, &delivery.event_id),
+    }
 }
 
 /// An event without an id is told apart by what it says.

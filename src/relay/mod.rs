@@ -40,7 +40,7 @@ use crate::conversation::Bot;
 use crate::gladly::Pace;
 use crate::id::{AccountName, InboxId};
 use crate::store::{Organization, Runner, Store};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, Traces};
 use crate::{gladly, gleen};
 use breaker::Breaker;
 use keeper::Keeper;
@@ -65,6 +65,7 @@ struct Shared {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
+    traces: Traces,
     running: Running,
 }
 
@@ -122,11 +123,13 @@ impl Relay {
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
+        traces: Traces,
     ) -> anyhow::Result<Self> {
         let shared = Arc::new(Shared {
             store,
             clock,
             metrics,
+            traces,
             running: Running::default(),
         });
         let (mut wired, mut paces) = (BTreeMap::new(), BTreeMap::new());

@@ -3,6 +3,8 @@
 //! What must not be done twice is stored before it is done. Everything else is
 //! stored with the next such thing: a kill in between only repeats a look.
 
+mod trace;
+
 use std::future::Future;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -95,7 +97,7 @@ impl Run {
     async fn next(&mut self, happened: Happened) -> Option<Action> {
         let (account, shared) = (self.account.clone(), self.shared.clone());
         let (standing, revision) = (self.standing.clone(), self.revision);
-        let backlog = account.gladly.takes(0);
+        let backlog = account.gladly.takes();
         let much = happened.weight() >= MUCH_TEXT;
         let next = move |turn: &mut Turn| {
             let context = Context {
@@ -138,13 +140,22 @@ impl Run {
                 Err(happened) => return Ok(happened),
             },
         };
-        let now = self.shared.clock.now();
+        let began = self.shared.clock.now();
         if matches!(action, Action::Fetch(_) | Action::List(_)) {
-            self.turn.begin_read(now);
+            self.turn.begin_read(began);
         }
         if permit.is_some() && !matches!(action, Action::Write(_)) {
-            self.turn.begin_call(now);
+            self.turn.begin_call(began);
         }
+        let name = self.name_of(&action);
+        let happened = self.make(action, permit).await?;
+        if let Some(name) = name {
+            self.trace_call(name, began.at, &happened);
+        }
+        Ok(happened)
+    }
+
+    async fn make(&mut self, action: Action, permit: Option<Permit>) -> Result<Happened, LetGo> {
         let happened = match (action, permit) {
             (Action::Look, Some(permit)) => self.look(permit).await,
             (Action::Trace(id), Some(permit)) => self.trace(permit, &id).await,
@@ -195,21 +206,36 @@ impl Run {
     }
 
     /// Waits for calls. A handoff's become urgent while it waits, as its deadline
-    /// comes near.
+    /// comes near; once that has passed, they wait for those who can still be in time,
+    /// as do those of what was heard of too late.
     async fn wait_for(&self, calls: u32) -> Result<Admission, GladlyError> {
         let gladly = &self.account.gladly;
         let now = self.shared.clock.now().at;
         let left = time_until(self.turn.deadline_at(), now);
         let ask = self.ask_for(calls, left);
+        let late = Ask {
+            precedence: Precedence::Late,
+            ..ask
+        };
+        if self.turn.waits_overdue() {
+            return gladly.permits(late).await;
+        }
         let Some(calm_for) = self.turn.calm_for(now) else {
             return gladly.permits(ask).await;
         };
-        let permits = tokio::time::timeout(calm_for, gladly.permits(ask)).await;
-        if let Ok(permits) = permits {
-            return permits;
+        let hurry_for = left.saturating_sub(calm_for);
+        for (precedence, time) in [(ask.precedence, calm_for), (Precedence::Urgent, hurry_for)] {
+            // Even a timeout of nothing would take a place before others.
+            if !time.is_zero() {
+                let permits = gladly.permits(Ask { precedence, ..ask });
+                if let Ok(permits) = tokio::time::timeout(time, permits).await {
+                    return permits;
+                }
+            }
         }
-        let precedence = Precedence::Urgent;
-        gladly.permits(Ask { precedence, ..ask }).await
+        // It delays nobody any more.
+        self.engaged.set(0);
+        gladly.permits(late).await
     }
 
     fn ask_for(&self, calls: u32, left: Duration) -> Ask {
@@ -478,6 +504,7 @@ impl Run {
                 self.account.late_notes.forget(&self.target());
             }
             self.write_note_later();
+            self.trace_turn(&outcome);
         }
     }
 

@@ -23,7 +23,7 @@ use crate::id::{AccountName, ConversationId, EventId, ItemId, TurnId};
 #[derive(Debug, Default)]
 pub struct Memory(Mutex<Tables>);
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 struct Tables {
     closed: bool,
     /// From when on the age of each counts, and when it was raised.
@@ -41,7 +41,7 @@ struct Tables {
     last_dead_letter_id: i64,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Row {
     conversation: Conversation,
     due_at: Option<Timestamp>,
@@ -83,6 +83,19 @@ impl Memory {
             set_due(&mut tables.due, key, row.due_at, due_at);
             row.due_at = due_at;
         }
+    }
+
+    /// As it is now: what a power cut may leave of it later.
+    #[cfg(test)]
+    pub(crate) fn copy(&self) -> Self {
+        Self(Mutex::new(self.tables().clone()))
+    }
+
+    /// Whether a turn has ended; none if there is no such turn.
+    #[cfg(test)]
+    pub(crate) fn has_ended(&self, turn: TurnId) -> Option<bool> {
+        let tables = self.tables();
+        tables.turns.get(&turn).map(|turn| turn.end.is_some())
     }
 
     fn tables(&self) -> MutexGuard<'_, Tables> {
@@ -164,17 +177,23 @@ impl Tables {
         let Some(due) = self.due.get(&request.account) else {
             return;
         };
-        for (due_at, conversation_id) in due {
-            if *due_at > request.now.at || picture.due.len() >= request.limit {
-                picture.next_due_at = Some(*due_at);
-                return;
+        let late_before = request.late_before();
+        let (late, in_time): (Vec<_>, Vec<_>) =
+            due.iter().partition(|(due_at, _)| *due_at < late_before);
+        for range in [in_time, late] {
+            for (due_at, conversation_id) in range {
+                if *due_at > request.now.at || picture.due.len() >= request.limit {
+                    let next = picture.next_due_at.into_iter().chain([*due_at]).min();
+                    picture.next_due_at = next;
+                    break;
+                }
+                let key = (request.account.clone(), conversation_id.clone());
+                self.load_conversation(&key, picture);
+                for turn_id in picture.conversation(&key).lane.claimable(request) {
+                    self.load_turn(turn_id, picture);
+                }
+                picture.due.push(key);
             }
-            let key = (request.account.clone(), conversation_id.clone());
-            self.load_conversation(&key, picture);
-            for turn_id in picture.conversation(&key).lane.claimable(request) {
-                self.load_turn(turn_id, picture);
-            }
-            picture.due.push(key);
         }
     }
 

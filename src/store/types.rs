@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::totals::Tally;
-use crate::clock::Moment;
+use crate::clock::{Moment, earlier};
 use crate::conversation::{Bot, Holder, Known, Look, Repetition, Status, Written};
 use crate::id::{AccountName, ConversationId, EventId, InboxId, ItemId, ThreadId, TurnId};
 use crate::outcome::Outcome;
@@ -45,7 +45,7 @@ impl Command {
 
     /// Whether what it does must be on disk before anybody hears of it. What else
     /// is lost by a power cut is done again, and what comes later is lost with it.
-    pub(super) const fn is_lasting(&self) -> bool {
+    pub(crate) const fn is_lasting(&self) -> bool {
         match self {
             Self::Record(_) | Self::RetryDeadLetter(_) | Self::DropDeadLetter(_) => true,
             // What it stands for was recorded before, and is read again if it is lost.
@@ -186,6 +186,14 @@ pub enum Source {
 }
 
 impl Source {
+    /// The word for traces.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Webhook => "webhook",
+            Self::Sweep { .. } => "sweep",
+        }
+    }
+
     /// Whether it was heard of when its message's deadline had passed.
     pub(super) const fn is_overdue(self) -> bool {
         matches!(self, Self::Sweep { overdue: true })
@@ -267,6 +275,15 @@ pub struct ClaimRequest {
     pub now: Moment,
     /// An account's deadline: what another clock stored is believed no further.
     pub answer_deadline: Duration,
+}
+
+impl ClaimRequest {
+    /// What was due before this goes after all that was due later: its deadline has
+    /// passed, or nearly so, and whoever came since would be late with it. It matters only
+    /// where more waits than may run at once.
+    pub fn late_before(&self) -> Timestamp {
+        earlier(self.now.at, self.answer_deadline / 8 * 7)
+    }
 }
 
 /// Turns that are due, now run by whoever asked.

@@ -217,3 +217,27 @@ async fn a_copy_made_while_webhooks_arrive_is_whole() {
     relay.outcomes(30).await;
     relay.finish().await;
 }
+
+#[tokio::test]
+async fn a_backup_leaves_another_into_the_same_file_alone() {
+    let relay = TestRelay::start().await;
+    let folder = TempDir::new().unwrap();
+    let target = folder.path().join("copy.db");
+    let others = folder.path().join("copy.db.unfinished");
+    let other = std::fs::File::create(&others).unwrap();
+    std::fs::write(&others, "half of it").unwrap();
+    other.lock().unwrap();
+    let (code, said) = backup(&relay.database(), &[target.to_str().unwrap()]).await;
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("another backup writes it"), "{said}");
+    assert_eq!(files(folder.path()), ["copy.db.unfinished"]);
+    assert_eq!(std::fs::read(&others).unwrap(), b"half of it");
+
+    // It was killed: what it left is in nobody's way.
+    drop(other);
+    let (code, said) = backup(&relay.database(), &[target.to_str().unwrap()]).await;
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(files(folder.path()), ["copy.db", "copy.db-keys"]);
+    assert_eq!(mode(&target), 0o600);
+    relay.finish().await;
+}

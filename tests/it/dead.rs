@@ -87,3 +87,33 @@ async fn all_that_can_be_is_retried_and_the_rest_dropped() {
     assert_eq!(said(&relay, &["list", "--json"]).await, "[]\n");
     relay.finish().await;
 }
+
+#[tokio::test]
+async fn a_conversation_that_came_to_the_bot_in_vain_is_looked_at_again() {
+    let relay = Setup::policy("answer_deadline = \"1s\"").start().await;
+    let conversation = relay.conversation();
+    let options = relay.gladly.options();
+    relay
+        .gladly
+        .move_to(&conversation, &options.handoff_inbox_id, None);
+    relay.says(&conversation, "hello");
+    relay.outcomes(1).await;
+    // Not even its note is written: then it begins anew.
+    for operation in [
+        Operation::ListItems,
+        Operation::AddNote,
+        Operation::PatchConversation,
+    ] {
+        relay.always(operation, What::status(422));
+    }
+    relay
+        .gladly
+        .move_to(&conversation, &options.ai_inbox_id, None);
+    let outcome = relay.outcomes(2).await.remove(1);
+    assert!(matches!(outcome, Outcome::Dead(_)), "{outcome:?}");
+    relay.gladly.clear_faults();
+    said(&relay, &["retry", "--all"]).await;
+    assert_eq!(relay.outcomes(3).await[2], Outcome::Replied);
+    assert_eq!(relay.replies(&conversation), ["You asked: hello"]);
+    relay.finish().await;
+}

@@ -115,7 +115,14 @@ fn fuzz(seeds: &[Vec<u8>], target: impl Fn(&[u8]) + std::panic::RefUnwindSafe) {
     for _ in 0..inputs {
         let mut input = pool[rng.usize(..pool.len())].clone();
         for _ in 0..=rng.usize(..6) {
-            mutate(&mut input, &pool, &mut rng);
+            // Bytes changed at random are hardly ever JSON any more.
+            match serde_json::from_slice(&input) {
+                Ok(mut document) if rng.bool() => {
+                    mutate_json(&mut document, &pool, &mut rng);
+                    input = document.to_string().into_bytes();
+                }
+                _ => mutate(&mut input, &pool, &mut rng),
+            }
         }
         input.truncate(LONGEST);
         let survived = std::panic::catch_unwind(|| target(&input));
@@ -164,6 +171,55 @@ fn mutate(input: &mut Vec<u8>, pool: &[Vec<u8>], rng: &mut Rng) {
             input.splice(at..end, token.bytes());
         }
     }
+}
+
+/// Changes one value somewhere in a document, or a key.
+fn mutate_json(document: &mut Value, pool: &[Vec<u8>], rng: &mut Rng) {
+    let other = &pool[rng.usize(..pool.len())];
+    let other = || serde_json::from_slice(other).unwrap_or_default();
+    // Mostly down to a leaf.
+    let deeper = rng.u8(..) < 220;
+    match document {
+        Value::Object(fields) if deeper && !fields.is_empty() => {
+            let key = fields.keys().nth(rng.usize(..fields.len())).cloned();
+            let key = key.unwrap_or_default();
+            if rng.u8(..) < 16 {
+                fields.remove(&key);
+                fields.insert(token(rng).to_owned(), other());
+            } else if let Some(value) = fields.get_mut(&key) {
+                mutate_json(value, pool, rng);
+            }
+        }
+        Value::Array(values) if deeper && !values.is_empty() => {
+            let index = rng.usize(..values.len());
+            if rng.u8(..) < 16 {
+                values.insert(index, other());
+            } else {
+                mutate_json(&mut values[index], pool, rng);
+            }
+        }
+        Value::String(text) if rng.bool() => {
+            let mut bytes = std::mem::take(text).into_bytes();
+            mutate(&mut bytes, pool, rng);
+            *text = String::from_utf8_lossy(&bytes).into_owned();
+        }
+        value => {
+            let before = value.take();
+            *value = match rng.u8(..8) {
+                0 => Value::Null,
+                1 => Value::from(rng.i64(..)),
+                2 => Value::from(rng.bool()),
+                3 => Value::from(token(rng)),
+                4 => Value::from(vec![before; rng.usize(..4)]),
+                5 => serde_json::json!({ token(rng): before }),
+                _ => other(),
+            };
+        }
+    }
+}
+
+fn token(rng: &mut Rng) -> &'static str {
+    rng.choice(TOKENS).unwrap_or_default()
 }
 
 #[test]

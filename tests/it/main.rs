@@ -24,6 +24,7 @@ mod dead;
 mod decisions;
 mod demo;
 mod deploy;
+mod flood;
 mod fuzz;
 mod handoff;
 mod health;
@@ -31,6 +32,8 @@ mod history;
 mod language;
 mod merges;
 mod note;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod pace;
 mod privacy;
 mod readme;

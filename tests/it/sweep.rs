@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
+use gladly_relay::clock::Clock;
 use gladly_relay::id::AccountName;
 use gladly_relay::outcome::HandoffReason::Deadline;
 use gladly_relay::outcome::{Outcome, SkipReason};
 use gladly_relay::sim::{Gladly, GladlyOptions, Message, Operation, WebhookSpec, What};
-use gladly_relay::store::Store;
+use gladly_relay::store::{Operations, Store};
 use jiff::Timestamp;
 
 use crate::support::{Door, IDENTIFIER, RelayProcess, Setup, TestRelay, let_pass, soon};
@@ -536,7 +537,37 @@ async fn an_interval_of_nothing_is_off() {
     let relay = TestRelay::start().await;
     relay.outcome_of("hello").await;
     relay.pass(INTERVAL).await;
-    relay.outcome_of("hello").await;
+    relay.says(&relay.conversation(), "hello");
+    relay.outcomes(2).await;
     assert_eq!(calls(&relay), [0, 0]);
     relay.finish().await;
+}
+
+#[tokio::test]
+async fn what_is_late_already_keeps_nobody_waiting_who_is_not() {
+    let mut setup = Setup {
+        account_gladly: "requests_per_second = 10".to_owned(),
+        ..Setup::default()
+    };
+    setup.gladly.requests_per_second = Some(10);
+    let mut swept = Swept::start(setup).await;
+    swept.stop().await;
+    for _ in 0..300 {
+        swept.says_unheard("is anybody there?");
+    }
+    swept.pass(10 * MINUTE).await;
+    swept.boot().await;
+    swept.sweeps(1).await;
+    let conversation = swept.relay.conversation();
+    swept.relay.says(&conversation, "hello");
+    let served = swept.relay.gladly.wait_until(|world| {
+        let view = world.conversation(&conversation)?;
+        let answered = !view.replies().is_empty();
+        (answered || view.inbox_id == "human-inbox").then_some(answered)
+    });
+    assert!(soon(served).await, "the bot has the time to answer");
+    let now = swept.relay.clock.now().at;
+    let store = &swept.relay.running().store;
+    let left = store.backlog(now).await.unwrap()[0].turns;
+    assert!(left > 200, "{left} wait");
 }

@@ -12,7 +12,7 @@ use gladly_relay::outcome::Outcome;
 use gladly_relay::relay::Relay;
 use gladly_relay::sim::Message;
 use gladly_relay::store::{Operations, Sqlite, Store};
-use gladly_relay::telemetry::Metrics;
+use gladly_relay::telemetry::{Metrics, Traces};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -151,6 +151,7 @@ async fn a_relay_that_stops_is_not_ready_and_keeps_what_still_reaches_it() {
             store.clone(),
             relay.clock.clone(),
             metrics.clone(),
+            Traces::default(),
         )
         .unwrap(),
         store: store.clone(),

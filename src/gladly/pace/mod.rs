@@ -14,6 +14,7 @@ mod window;
 #[cfg(test)]
 mod model;
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -115,13 +116,13 @@ impl Drop for Permit {
 pub struct Engaged {
     pace: Arc<Pace>,
     member: Member,
-    calls: u32,
+    calls: AtomicU32,
 }
 
 impl Engaged {
     /// It needs so many from now on.
-    pub fn set(&mut self, calls: u32) {
-        let before = std::mem::replace(&mut self.calls, calls);
+    pub fn set(&self, calls: u32) {
+        let before = self.calls.swap(calls, Ordering::Relaxed);
         if before != calls {
             self.pace.state().queue.owe(self.member, before, calls);
         }
@@ -176,7 +177,7 @@ impl Pace {
         Engaged {
             pace: self.clone(),
             member,
-            calls: 0,
+            calls: AtomicU32::new(0),
         }
     }
 
@@ -201,10 +202,10 @@ impl Pace {
         }
     }
 
-    /// How long this account needs for all that waits and so many calls more.
-    pub fn takes(&self, member: Member, calls: u32) -> Duration {
+    /// How long this account needs for all that waits.
+    pub fn takes(&self, member: Member) -> Duration {
         let state = self.state();
-        state.queue.takes(member, calls, state.window.per_second())
+        state.queue.takes(member, state.window.per_second())
     }
 
     /// Forgets that it knows what was called in the last second.
@@ -265,10 +266,10 @@ impl Pace {
         }
         loop {
             let stopped = state.window.is_stopped(now);
-            let urgent = state.queue.first_urgent().filter(|_| stopped);
+            let urgent = stopped.then(|| state.queue.first_urgent()).flatten();
             let (key, ask) = urgent.or_else(|| state.queue.first())?;
             let admitted = match ask.precedence {
-                Precedence::Urgent => state.window.admit_urgent(ask.calls, now),
+                Precedence::Urgent | Precedence::Late => state.window.admit_urgent(ask.calls, now),
                 _ => state.window.admit(ask.calls, now),
             };
             match admitted {
@@ -357,7 +358,7 @@ mod tests {
         let pace = Pace::new(10);
         let member = pace.join();
         let stop = CancellationToken::new();
-        let mut engaged = pace.engage(member);
+        let engaged = pace.engage(member);
         engaged.set(8);
         let effort = Effort {
             calls: 3,

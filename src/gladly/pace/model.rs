@@ -263,6 +263,7 @@ impl World {
             Step::Fetch => (Precedence::Fetch, 1, 0),
             Step::Look => (Precedence::Reply, 2, 2),
             Step::Reply => (Precedence::Reply, 1, 1),
+            Step::Move if self.now >= turn.deadline => (Precedence::Late, 1, 0),
             Step::Move if near => (Precedence::Urgent, 1, 1),
             Step::Move => (Precedence::Settle, 1, 1),
             Step::Ended(_) => return,
@@ -290,7 +291,9 @@ impl World {
         }
         while let Some((key, ask)) = self.queue.first() {
             let admitted = match ask.precedence {
-                Precedence::Urgent => self.window.admit_urgent(ask.calls, self.now),
+                Precedence::Urgent | Precedence::Late => {
+                    self.window.admit_urgent(ask.calls, self.now)
+                }
                 _ => self.window.admit(ask.calls, self.now),
             };
             match admitted {

@@ -1,8 +1,10 @@
 //! Who waits for calls, and who is next. Pure.
 //!
 //! Accounts take turns, so none waits for another's backlog. Within an account
-//! the most urgent goes first: by rank, then by the nearest deadline. What only
-//! fills gaps waits until nobody else does.
+//! the most urgent goes first: by rank, then by the nearest deadline. Whoever is
+//! late already waits for those who can still be in time, whatever their account,
+//! but for one call in [`LATE_EVERY`]: after a flood or an outage everybody else
+//! would be late too. What only fills gaps waits until nobody else does.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,14 +13,16 @@ use tokio::time::Instant;
 
 use super::plan::{self, Waiting};
 
+/// Of so many calls in a row, one is for those who are late.
+const LATE_EVERY: u32 = 5;
 /// The most time that is kept for what can't be foreseen.
 const LONGEST_RESERVE: Duration = Duration::from_secs(2);
 
 /// Which calls go first when there are more than the rate allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Precedence {
-    /// A handoff whose deadline is near or past. While a 429 stops all calls, one
-    /// of these passes each second: a human is waited for.
+    /// A handoff whose deadline is near. While a 429 stops all calls, one of these
+    /// passes each second: a human is waited for.
     Urgent,
     /// A reply, and the look before it.
     Reply,
@@ -26,6 +30,9 @@ pub enum Precedence {
     Settle,
     /// What begins one: fetching messages.
     Fetch,
+    /// What begins or ends a turn whose deadline has passed. It passes a stop as an
+    /// urgent handoff does, when none of those waits.
+    Late,
     /// What nobody waits for: a note that was left out.
     Later,
 }
@@ -73,6 +80,13 @@ impl Ask {
             effort: None,
         }
     }
+
+    fn late_calls(&self) -> u32 {
+        match self.precedence {
+            Precedence::Late => self.calls,
+            _ => 0,
+        }
+    }
 }
 
 /// One of an organization's accounts.
@@ -93,6 +107,8 @@ struct Line<T> {
     efforts: u32,
     /// Calls that turns which have begun still need.
     owed: u32,
+    /// Calls that are late: they keep nobody waiting.
+    late: u32,
     /// When it was last its turn, counted in turns.
     served: u64,
 }
@@ -103,6 +119,8 @@ pub struct Queue<T> {
     lines: Vec<Line<T>>,
     count: u64,
     served: u64,
+    /// Calls since one was late.
+    before_late: u32,
     /// The first that somebody went before.
     overtaken: Option<Key>,
 }
@@ -113,6 +131,7 @@ impl<T> Default for Queue<T> {
             lines: Vec::new(),
             count: 0,
             served: 0,
+            before_late: 0,
             overtaken: None,
         }
     }
@@ -125,6 +144,7 @@ impl<T> Queue<T> {
             waiting: BTreeMap::new(),
             efforts: 0,
             owed: 0,
+            late: 0,
             served: 0,
         });
         Member(self.lines.len() - 1)
@@ -136,6 +156,7 @@ impl<T> Queue<T> {
         let place = (ask.precedence, ask.deadline, self.count);
         if let Some(line) = self.lines.get_mut(member.0) {
             line.efforts += ask.effort.map_or(0, |effort| effort.calls);
+            line.late += ask.late_calls();
             line.waiting.insert(place, (ask, who));
         }
         Key(member, place)
@@ -146,6 +167,7 @@ impl<T> Queue<T> {
         let line = self.lines.get_mut(key.0.0)?;
         let (ask, who) = line.waiting.remove(&key.1)?;
         line.efforts -= ask.effort.map_or(0, |effort| effort.calls);
+        line.late -= ask.late_calls();
         Some(who)
     }
 
@@ -154,23 +176,42 @@ impl<T> Queue<T> {
         for line in &mut self.lines {
             line.waiting.clear();
             line.efforts = 0;
+            line.late = 0;
         }
     }
 
     /// Who is next.
     pub fn first(&self) -> Option<(Key, Ask)> {
+        if self.before_late + 1 >= LATE_EVERY
+            && self.lines.iter().any(|line| line.late > 0)
+            && let Some(late) = self.first_of(Precedence::Late)
+        {
+            return Some(late);
+        }
         let next = self.firsts().min_by_key(|(served, _, ask)| {
-            let fills_gaps = ask.precedence == Precedence::Later;
-            (fills_gaps, *served)
+            let waits_for_all = ask.precedence.max(Precedence::Fetch);
+            (waits_for_all, *served)
         });
         next.map(|(_, key, ask)| (key, ask))
     }
 
-    /// Who is next while only what is urgent may go, if that is anybody.
+    /// Who is next while only what is urgent or late may go, if that is anybody.
     pub fn first_urgent(&self) -> Option<(Key, Ask)> {
-        let urgent = |(_, _, ask): &(u64, Key, Ask)| ask.precedence == Precedence::Urgent;
-        let next = self.firsts().filter(urgent);
-        let next = next.min_by_key(|(served, _, _)| *served);
+        let urgent = self.first_of(Precedence::Urgent);
+        urgent.or_else(|| self.first_of(Precedence::Late))
+    }
+
+    /// Who is next of this rank.
+    fn first_of(&self, precedence: Precedence) -> Option<(Key, Ask)> {
+        let lines = self.lines.iter().enumerate();
+        let firsts = lines.filter_map(|(index, line)| {
+            let waiting = line.waiting.iter();
+            let mut waiting = waiting.skip_while(|(place, _)| place.0 < precedence);
+            let (place, (ask, _)) = waiting.next()?;
+            let is_first = place.0 == precedence;
+            is_first.then_some((line.served, Key(Member(index), *place), *ask))
+        });
+        let next = firsts.min_by_key(|(served, _, _)| *served);
         next.map(|(_, key, ask)| (key, ask))
     }
 
@@ -207,6 +248,10 @@ impl<T> Queue<T> {
     /// It is the turn of whoever holds this place.
     pub fn serve(&mut self, key: Key) -> Option<T> {
         self.served += 1;
+        self.before_late = match key.1.0 {
+            Precedence::Late => 0,
+            _ => self.before_late.saturating_add(1),
+        };
         if let Some(line) = self.lines.get_mut(key.0.0) {
             line.served = self.served;
         }
@@ -220,14 +265,11 @@ impl<T> Queue<T> {
         }
     }
 
-    /// How long it takes until an account has made all its calls, and so many more.
-    pub fn takes(&self, member: Member, calls: u32, per_second: f64) -> Duration {
-        let own = self.lines.get(member.0).map_or(0, Line::calls);
-        plan::takes(
-            own.saturating_add(calls),
-            &self.others(member.0),
-            per_second,
-        )
+    /// How long it takes until an account has made all its calls, late ones too.
+    pub fn takes(&self, member: Member, per_second: f64) -> Duration {
+        let calls = |line: &Line<T>| line.calls().saturating_add(line.late);
+        let own = self.lines.get(member.0).map_or(0, calls);
+        plan::takes(own, &self.others(member.0), per_second)
     }
 
     /// Those who can't be answered in time any more.
@@ -247,7 +289,9 @@ impl<T> Queue<T> {
 
     /// Whether all that an account has to do is done before its first turn is late.
     fn fits(&self, index: usize, first: Effort, now: Instant, per_second: f64) -> bool {
-        self.takes(Member(index), 0, per_second) <= first.by.saturating_duration_since(now)
+        let calls = self.lines.get(index).map_or(0, Line::calls);
+        plan::takes(calls, &self.others(index), per_second)
+            <= first.by.saturating_duration_since(now)
     }
 
     fn others(&self, index: usize) -> Vec<u32> {
@@ -280,103 +324,4 @@ impl<T> Line<T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn ask(precedence: Precedence, deadline: Instant) -> Ask {
-        Ask::one(precedence, deadline)
-    }
-
-    /// Everybody, in the order of being served.
-    fn order(queue: &mut Queue<&'static str>) -> Vec<&'static str> {
-        std::iter::from_fn(|| queue.first().and_then(|(key, _)| queue.serve(key))).collect()
-    }
-
-    #[test]
-    fn within_an_account_rank_goes_before_deadline() {
-        let (mut queue, now) = (Queue::default(), Instant::now());
-        let later = now + Duration::from_secs(9);
-        let member = queue.join();
-        queue.push(member, ask(Precedence::Later, now), "a note");
-        queue.push(member, ask(Precedence::Fetch, later), "the late fetch");
-        queue.push(member, ask(Precedence::Fetch, now), "the near fetch");
-        queue.push(member, ask(Precedence::Settle, later), "a handoff");
-        queue.push(member, ask(Precedence::Reply, later), "a reply");
-        queue.push(member, ask(Precedence::Urgent, later), "an urgent handoff");
-        let expected = [
-            "an urgent handoff",
-            "a reply",
-            "a handoff",
-            "the near fetch",
-            "the late fetch",
-            "a note",
-        ];
-        assert_eq!(order(&mut queue), expected);
-    }
-
-    #[test]
-    fn accounts_take_turns_whatever_their_backlog() {
-        let (mut queue, now) = (Queue::default(), Instant::now());
-        let (busy, quiet) = (queue.join(), queue.join());
-        for _ in 0..3 {
-            queue.push(busy, ask(Precedence::Urgent, now), "busy");
-        }
-        queue.push(quiet, ask(Precedence::Fetch, now), "quiet");
-        queue.push(busy, ask(Precedence::Later, now), "busy's note");
-        queue.push(quiet, ask(Precedence::Later, now), "quiet's note");
-        let order = order(&mut queue);
-        assert_eq!(order[..4], ["busy", "quiet", "busy", "busy"]);
-        assert!(order[4..].iter().all(|who| who.ends_with("note")));
-    }
-
-    #[test]
-    fn what_is_urgent_is_found_behind_another_accounts_turn() {
-        let (mut queue, now) = (Queue::default(), Instant::now());
-        let (waits, hurries) = (queue.join(), queue.join());
-        let fetch = queue.push(waits, ask(Precedence::Fetch, now), "a fetch");
-        assert!(queue.first_urgent().is_none());
-        let urgent = queue.push(hurries, ask(Precedence::Urgent, now), "urgent");
-        assert_eq!(queue.first().unwrap().0, fetch);
-        assert_eq!(queue.first_urgent().unwrap().0, urgent);
-    }
-
-    #[test]
-    fn a_single_call_goes_before_several_that_have_no_room_and_only_once() {
-        let (mut queue, now) = (Queue::default(), Instant::now());
-        let member = queue.join();
-        let pair = Ask {
-            calls: 2,
-            ..ask(Precedence::Reply, now)
-        };
-        let first = queue.push(member, pair, "a reply and its look");
-        queue.push(member, pair, "the next");
-        assert_eq!(queue.filler(first), None);
-        let single = queue.push(member, ask(Precedence::Fetch, now), "a fetch");
-        queue.push(member, ask(Precedence::Fetch, now), "another fetch");
-        assert_eq!(queue.filler(first), Some(single));
-        queue.overtake(first);
-        queue.serve(single);
-        assert_eq!(queue.filler(first), None);
-        queue.serve(first);
-        let next = queue.first().unwrap().0;
-        assert!(queue.filler(next).is_some());
-    }
-
-    #[test]
-    fn whoever_leaves_is_not_served_and_costs_nothing() {
-        let (mut queue, now) = (Queue::default(), Instant::now());
-        let member = queue.join();
-        let effort = Effort { calls: 3, by: now };
-        let ask = Ask {
-            effort: Some(effort),
-            ..ask(Precedence::Fetch, now)
-        };
-        queue.owe(member, 0, 1);
-        let key = queue.push(member, ask, "who");
-        assert_eq!(queue.too_late(now, 10.0), [key]);
-        queue.owe(member, 1, 0);
-        assert_eq!(queue.leave(key), Some("who"));
-        assert!(queue.first().is_none());
-        assert_eq!(queue.takes(member, 0, 10.0), Duration::ZERO);
-    }
-}
+mod tests;

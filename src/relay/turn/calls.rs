@@ -25,8 +25,12 @@ impl Turn {
         }
     }
 
-    /// How many calls it still needs, if nothing fails.
+    /// How many calls it still needs, if nothing fails; none that others have to wait
+    /// for, if it is late already.
     pub fn calls_left(&self, policy: &Policy) -> u32 {
+        if self.waits_overdue() {
+            return 0;
+        }
         let look = u32::from(policy.recheck_before_reply);
         match self.state.step {
             Step::Gather => 2 + look,

@@ -64,7 +64,7 @@ impl Turn {
     }
 
     /// Whether a customer waits for an answer since before the relay heard of it.
-    pub(super) const fn waits_overdue(&self) -> bool {
+    pub const fn waits_overdue(&self) -> bool {
         self.overdue && !self.state.caught_up
     }
 

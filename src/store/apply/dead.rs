@@ -2,16 +2,17 @@
 
 use jiff::Timestamp;
 
-use crate::store::lane::{LaneTurn, Run, untold_deadline};
+use crate::store::lane::{Arrival, LaneTurn, Run, untold_deadline};
 use crate::store::past::By;
 use crate::store::picture::{Picture, TurnChange};
 use crate::store::totals::Total;
 use crate::store::types::{DeadLetterId, Message, RetryRequest};
 
 /// The messages wait again, for a new turn, and have the usual time from its
-/// claim on. But a turn that may have answered goes on itself, with the handoff:
-/// asking the bot again would answer twice. What the bot has answered or handed
-/// off since does not wait again.
+/// claim on; where it had none, the conversation counts as having come to the bot.
+/// But a turn that may have answered goes on itself, with the handoff: asking the
+/// bot again would answer twice. What the bot has answered or handed off since
+/// does not wait again.
 /// False if there is nothing to retry, or its lane is taken.
 pub(super) fn retry(request: RetryRequest, picture: &mut Picture) -> bool {
     let Some(letter) = picture.dead_letter.take() else {
@@ -45,6 +46,11 @@ pub(super) fn retry(request: RetryRequest, picture: &mut Picture) -> bool {
     } else {
         let known = &conversation.known;
         let mut messages = turn.messages;
+        if messages.is_empty() {
+            // It began because the conversation came to the bot, and so does the next.
+            let arrival = Arrival::without_deadline(known.facts.revision(), now);
+            conversation.lane.arrival.get_or_insert(arrival);
+        }
         messages.retain(|message| !known.is_settled(&message.item_id));
         for message in messages {
             conversation.lane.wait(Message {

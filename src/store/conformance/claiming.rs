@@ -5,6 +5,7 @@ use super::*;
 cases! {
     a_burst_is_one_turn_in_gladlys_order,
     the_longest_waiting_go_first_and_no_more_than_asked_for,
+    whoever_is_late_goes_after_all_who_can_be_in_time,
     accounts_are_apart,
     a_lane_runs_one_turn_at_a_time,
     a_turn_put_off_goes_on_when_it_said,
@@ -66,6 +67,24 @@ async fn the_longest_waiting_go_first_and_no_more_than_asked_for(bench: &mut Ben
     let claimed = store.claim(claim(1, 9, 2)).await.unwrap();
     assert_eq!(claimed.turns.len(), 1);
     assert_eq!(claimed.next_due_at, None);
+}
+
+async fn whoever_is_late_goes_after_all_who_can_be_in_time(bench: &mut Bench) {
+    let store = bench.store();
+    // The first two are late, or nearly so, when the turns are claimed.
+    for (number, second) in [(1, 0), (2, DEADLINE / 9), (3, DEADLINE / 2), (4, DEADLINE)] {
+        let [event, conversation, item] = ["e", "c", "i"].map(|name| format!("{name}{number}"));
+        let message = message(&event, &conversation, &item, second);
+        store.record(message).await.unwrap();
+    }
+    let mut order = Vec::new();
+    for (limit, next_due_at) in [(1, Some(at(0))), (2, Some(at(DEADLINE / 9))), (2, None)] {
+        let claimed = store.claim(claim(1, DEADLINE + 5, limit)).await.unwrap();
+        assert_eq!(claimed.next_due_at, next_due_at);
+        let ids = claimed.turns.into_iter();
+        order.extend(ids.map(|(turn, _)| turn.conversation_id.to_string()));
+    }
+    assert_eq!(order, ["c3", "c4", "c1", "c2"]);
 }
 
 async fn accounts_are_apart(bench: &mut Bench) {

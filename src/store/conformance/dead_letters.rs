@@ -4,6 +4,7 @@ use super::*;
 
 cases! {
     a_dead_turns_messages_wait_again,
+    a_dead_turn_without_a_message_comes_again_as_it_came,
     what_was_settled_since_does_not_wait_again,
     a_dead_turn_that_may_have_written_goes_on_itself,
     a_retry_by_a_clock_ahead_or_behind_is_due_at_once,
@@ -41,6 +42,25 @@ async fn a_dead_turns_messages_wait_again(bench: &mut Bench) {
         (false, at(51 + DEADLINE))
     );
     assert_eq!(again.messages[0].item_id, item("i1"));
+}
+
+async fn a_dead_turn_without_a_message_comes_again_as_it_came(bench: &mut Bench) {
+    let arrival = Change::Holder(id("c"), Some(the_bots()));
+    bench.record(delivery("e1", 0, arrival)).await;
+    let turn = bench.claim_one(1, 1).await;
+    assert!(turn.messages.is_empty());
+    let store = bench.store();
+    store
+        .save(save(&turn, 1, 2, vec![], dead(false)))
+        .await
+        .unwrap();
+    let letter = store.dead_letters().await.unwrap().remove(0);
+    assert!(store.retry_dead_letter(retry(letter.id, 50)).await.unwrap());
+    let again = bench.claim_one(1, 51).await;
+    assert_eq!(
+        (again.messages.len(), again.deadline_at),
+        (0, at(51 + DEADLINE))
+    );
 }
 
 async fn what_was_settled_since_does_not_wait_again(bench: &mut Bench) {

@@ -29,13 +29,19 @@ const TERMS: &str =
     FROM leases
     WHERE term = ANY($1) OR (draining_term = ANY($1) AND draining_until > clock_timestamp())
     ORDER BY organization FOR KEY SHARE";
-/// For each account the lanes that are due first, and one more.
+/// For each account the lanes that are due first, and one more; then those that are
+/// late, and one more.
 const DUE: &str = "SELECT r.n, c.conversation_id, c.due_at
-    FROM unnest($1::text[], $2::bigint[]) WITH ORDINALITY r(account, most, n),
-    LATERAL (SELECT conversation_id, due_at FROM conversations
-        WHERE account = r.account AND due_at IS NOT NULL
-        ORDER BY due_at, conversation_id LIMIT r.most) c
-    ORDER BY r.n, c.due_at, c.conversation_id";
+    FROM unnest($1::text[], $2::bigint[], $3::bigint[])
+        WITH ORDINALITY r(account, most, late_before, n),
+    LATERAL ((SELECT conversation_id, due_at, false AS late FROM conversations
+            WHERE account = r.account AND due_at IS NOT NULL AND due_at >= r.late_before
+            ORDER BY due_at, conversation_id LIMIT r.most)
+        UNION ALL
+        (SELECT conversation_id, due_at, true AS late FROM conversations
+            WHERE account = r.account AND due_at IS NOT NULL AND due_at < r.late_before
+            ORDER BY due_at, conversation_id LIMIT r.most)) c
+    ORDER BY r.n, c.late, c.due_at, c.conversation_id";
 const EVENTS: &str =
     "SELECT k.n FROM unnest($1::text[], $2::text[]) WITH ORDINALITY k(account, event_id, n)
     JOIN events e ON e.account = k.account AND e.event_id = k.event_id";
@@ -198,9 +204,8 @@ impl Loading<'_> {
             let due_at: i64 = row.get(2);
             let is_due = due_at <= request.now.at.as_millisecond();
             if !is_due || own.due.len() >= request.limit {
-                if own.next_due_at.is_none() {
-                    own.next_due_at = rows::time(due_at).ok();
-                }
+                let next = own.next_due_at.into_iter();
+                own.next_due_at = next.chain(rows::time(due_at).ok()).min();
             } else if let Some(id) = rows::conversation_id(row, 1) {
                 let key = (request.account.clone(), id);
                 own.due.push(key.clone());

@@ -4,9 +4,9 @@
 //! on and the copy is of one moment. It appears under its name only once it is
 //! whole and on disk, and never in place of another file.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, Permissions, TryLockError};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rusqlite::config::DbConfig;
@@ -25,6 +25,9 @@ pub enum BackupKeys {
     LeftOut,
 }
 
+/// A link that somebody has put there is not followed.
+const NOT_THROUGH_LINKS: i32 = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
+
 /// Copies; tells which files there are now.
 pub(super) fn backup(
     database: &Path,
@@ -37,7 +40,7 @@ pub(super) fn backup(
             return Err(in_the_way(taken));
         }
     }
-    let unfinished = Unfinished(open::beside(target, ".unfinished"));
+    let unfinished = Unfinished::begin(target)?;
     let key_source = open::beside(&open::real_path(database), "-keys");
     let slots = || match keys {
         BackupKeys::Needed => read_slots(&key_source).map_err(|error| failed(&key_source, &error)),
@@ -45,17 +48,17 @@ pub(super) fn backup(
     };
     // Before and after: a key may be made or destroyed while the database is read.
     let mut found = slots()?;
-    copy_database(database, &unfinished.0)?;
+    copy_database(database, &unfinished)?;
     found.extend(slots()?);
     let mut made = Vec::new();
     if keys == BackupKeys::Needed {
-        let needed = needed(&unfinished.0, found)?;
+        let needed = needed(&unfinished.path, found)?;
         copy_keys(&key_target, &needed).map_err(|error| failed(&key_target, &error))?;
         made.push(key_target.clone());
     }
     // A link, not a renaming: that would replace a file that is there by now.
-    let linked = std::fs::hard_link(&unfinished.0, target)
-        .and_then(|()| std::fs::remove_file(&unfinished.0))
+    let linked = std::fs::hard_link(&unfinished.path, target)
+        .and_then(|()| std::fs::remove_file(&unfinished.path))
         .and_then(|()| sync_folder_of(target));
     if let Err(error) = linked {
         for keys in &made {
@@ -67,30 +70,59 @@ pub(super) fn backup(
     Ok(made)
 }
 
-/// A file that goes if it is not finished.
-struct Unfinished(PathBuf);
+/// A file that goes if it is not finished. Locked, so that a second backup neither
+/// writes into it nor takes it for one that was killed.
+struct Unfinished {
+    path: PathBuf,
+    file: File,
+}
 
-impl Drop for Unfinished {
-    fn drop(&mut self) {
-        drop(std::fs::remove_file(&self.0));
+impl Unfinished {
+    /// Makes it, or begins anew what a backup that was killed has left.
+    fn begin(target: &Path) -> Result<Self, StoreError> {
+        let path = open::beside(target, ".unfinished");
+        let failed = |error: io::Error| failed(&path, &error);
+        let mut options = OpenOptions::new();
+        let options = options.write(true).create(true).truncate(false);
+        let options = options.mode(0o600).custom_flags(NOT_THROUGH_LINKS);
+        let file = options.open(&path).map_err(failed)?;
+        let locked = match file.try_lock() {
+            Ok(()) => true,
+            Err(TryLockError::WouldBlock) => false,
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
+        };
+        // Who held it a moment ago has finished it: it is their copy by now.
+        let made = file.metadata().map_err(failed)?;
+        let there = path.symlink_metadata();
+        let is_ours =
+            there.is_ok_and(|there| (there.dev(), there.ino()) == (made.dev(), made.ino()));
+        if !locked || !is_ours {
+            return Err(no_copy(&path, "another backup writes it; wait for that"));
+        }
+        let for_its_owner = Permissions::from_mode(0o600);
+        file.set_permissions(for_its_owner).map_err(failed)?;
+        file.set_len(0).map_err(failed)?;
+        Ok(Self { path, file })
     }
 }
 
-fn copy_database(database: &Path, copy: &Path) -> Result<(), StoreError> {
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        drop(std::fs::remove_file(&self.path));
+    }
+}
+
+fn copy_database(database: &Path, copy: &Unfinished) -> Result<(), StoreError> {
+    let Unfinished { path, file } = copy;
     let source = open::open_beside(database)?;
     // A relay that runs on the file sees to its log itself.
     source.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-    // What a backup that was killed has left.
-    drop(std::fs::remove_file(copy));
-    let mut options = OpenOptions::new();
-    let file = options.write(true).create_new(true).mode(0o600).open(copy);
-    let file = file.map_err(|error| failed(copy, &error))?;
-    let name = copy
+    let name = path
         .to_str()
-        .ok_or_else(|| no_copy(copy, "its name is not UTF-8"))?;
+        .ok_or_else(|| no_copy(path, "its name is not UTF-8"))?;
     let copied = source.execute("VACUUM INTO ?", [name]);
-    copied.map_err(|error| no_copy(copy, &error.to_string()))?;
-    file.sync_all().map_err(|error| failed(copy, &error))
+    copied.map_err(|error| no_copy(path, &error.to_string()))?;
+    file.sync_all().map_err(|error| failed(path, &error))
 }
 
 /// The keys without which some words in the copy can't be opened.

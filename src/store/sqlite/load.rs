@@ -13,9 +13,11 @@ use crate::store::picture::{Conversation, Key, Needs, Picture};
 use crate::store::seal::Keys;
 use crate::store::{Arrival, ClaimRequest, DeadLetterId, Lane, LaneTurn, Past, Run, StoreError};
 
-/// The account's lanes, the first to be claimed first.
+/// The account's lanes that are due from one time on and before another, the first to
+/// be claimed first.
 pub(super) const DUE: &str = "SELECT conversation_id, due_at, id FROM conversations
-    WHERE account = ?1 AND due_at IS NOT NULL ORDER BY due_at, conversation_id LIMIT ?2";
+    WHERE account = ?1 AND due_at IS NOT NULL AND due_at >= ?3 AND due_at < ?4
+    ORDER BY due_at, conversation_id LIMIT ?2";
 const SET_ASIDE: &str = "UPDATE conversations SET due_at = NULL WHERE id = ?";
 
 /// The unfinished turns of a conversation and of those merged into it.
@@ -125,19 +127,25 @@ impl Loader<'_> {
     /// The conversations that are due, and the turns that may go on in them.
     fn due(&self, request: &ClaimRequest, picture: &mut Picture) -> Result<(), StoreError> {
         let mut statement = self.connection.prepare_cached(DUE)?;
-        let most = i64::try_from(request.limit.saturating_add(1)).unwrap_or(i64::MAX);
-        let mut found = statement.query(params![request.account.as_str(), most])?;
         let now = request.now.at.as_millisecond();
+        let late_before = request.late_before().as_millisecond();
         let (mut due, mut unreadable) = (Vec::new(), Vec::new());
-        while let Some(row) = found.next()? {
-            let due_at: i64 = row.get(1)?;
-            if due_at > now || due.len() >= request.limit {
-                picture.next_due_at = rows::time(due_at).ok();
-                break;
-            }
-            match rows::conversation_id(row.get_ref(0)?) {
-                Some(id) => due.push((request.account.clone(), id)),
-                None => unreadable.push(row.get(2)?),
+        for (from, before) in [(late_before, i64::MAX), (i64::MIN, late_before)] {
+            let most = request.limit.saturating_sub(due.len()).saturating_add(1);
+            let most = i64::try_from(most).unwrap_or(i64::MAX);
+            let mut found =
+                statement.query(params![request.account.as_str(), most, from, before])?;
+            while let Some(row) = found.next()? {
+                let due_at: i64 = row.get(1)?;
+                if due_at > now || due.len() >= request.limit {
+                    let next = picture.next_due_at.into_iter();
+                    picture.next_due_at = next.chain(rows::time(due_at).ok()).min();
+                    break;
+                }
+                match rows::conversation_id(row.get_ref(0)?) {
+                    Some(id) => due.push((request.account.clone(), id)),
+                    None => unreadable.push(row.get(2)?),
+                }
             }
         }
         for row in unreadable {

@@ -51,7 +51,7 @@ impl Player {
             Action::Ask(question) => self.ask(run, &question),
             Action::Write(index) => self.write(run, index),
             Action::Merge(into) => {
-                self.save_running(run, vec![Learnt::Merged(into)])?;
+                self.save_running(run, vec![Learnt::Merged(into)], false)?;
                 Ok(Happened::Merged)
             }
             Action::Wait { .. } | Action::End(_) => Ok(Happened::Claimed),
@@ -207,7 +207,7 @@ impl Player {
         }
         let begun = self.world.now;
         run.turn.begin_write(index, self.now());
-        self.save_running(run, Vec::new())?;
+        self.save_running(run, Vec::new(), true)?;
         let told = self.check.told_so_far();
         // What is recorded from here on comes too late to be known.
         let until_sent = self.rng.u64(..3);
@@ -296,7 +296,7 @@ impl Player {
             return Ok(Happened::BreakerOpen);
         }
         run.turn.begin_question(self.now());
-        self.save_running(run, Vec::new())?;
+        self.save_running(run, Vec::new(), false)?;
         let told = self.check.told_so_far();
         self.pass(0)?;
         let facts = &run.standing.known.facts;

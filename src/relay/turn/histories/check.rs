@@ -106,6 +106,19 @@ impl Check {
         self.looks.clear();
     }
 
+    /// What was done last is not known any more: turns go on that had ended, ask again,
+    /// or never were.
+    pub(super) fn power_cut(&mut self, has_ended: impl Fn(TurnId) -> Option<bool>) {
+        self.turns.retain(|turn, _| has_ended(*turn).is_some());
+        for asked in self.turns.values_mut() {
+            asked.uncertain = 0;
+        }
+        for told in self.told.values_mut() {
+            told.outcomes
+                .retain(|(turn, ..)| has_ended(*turn) == Some(true));
+        }
+    }
+
     pub(super) fn began(&mut self, turn: &Turn, seq: u64) {
         let asked = self.turns.entry(turn.id()).or_default();
         if asked.began == 0 {

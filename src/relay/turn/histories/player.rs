@@ -68,6 +68,10 @@ pub(super) struct Player {
     depth: u32,
     steps: u32,
     is_down: bool,
+    /// Kills are power cuts, half of them: the last commits that did not sync are lost.
+    power_cuts: bool,
+    /// The store before each commit since the last that synced.
+    unsynced: Vec<Memory>,
     /// Every third event is found by a sweep, half of them late.
     sweeps: bool,
     /// Of calls that wait.
@@ -101,6 +105,8 @@ impl Player {
             depth: 0,
             steps: 0,
             is_down: false,
+            power_cuts: seed % 4 == 3,
+            unsynced: Vec::new(),
             sweeps: seed % 3 == 2,
             backlog: Duration::ZERO,
             log: verbose.then(String::new),
@@ -323,7 +329,7 @@ impl Player {
             source,
             change: World::change(&raised),
         };
-        let recorded = match self.store.run(Command::Record(delivery)) {
+        let recorded = match self.run(Command::Record(delivery)) {
             Answer::Recorded(recorded) => recorded,
             other => panic!("{other:?}"),
         };
@@ -334,9 +340,34 @@ impl Player {
         }
     }
 
+    fn run(&mut self, command: Command) -> Answer {
+        if command.is_lasting() {
+            self.unsynced.clear();
+        } else if self.power_cuts {
+            self.unsynced.push(self.store.copy());
+        }
+        self.store.run(command)
+    }
+
+    /// A prefix of what was done is left, and in it all that had to last.
+    fn cut_power(&mut self) {
+        let lost = self.rng.usize(..=self.unsynced.len());
+        let left = self.unsynced.len() - lost;
+        if lost > 0 {
+            self.store = self.unsynced.swap_remove(left);
+            let store = &self.store;
+            self.check.power_cut(|turn| store.has_ended(turn));
+            self.tell(|_| format!("the power was cut: {lost} commits are lost"));
+        }
+    }
+
     fn kill(&mut self) {
         self.running.clear();
         self.check.forget_looks();
+        if self.power_cuts && self.rng.bool() {
+            self.cut_power();
+        }
+        self.unsynced.clear();
         self.clock += 1;
         self.runner = Runner(self.runner.0 + 1);
         self.is_down = true;
@@ -359,7 +390,7 @@ impl Player {
                 id: letter.id,
                 now: self.now(),
             };
-            let retried = self.store.run(Command::RetryDeadLetter(request));
+            let retried = self.run(Command::RetryDeadLetter(request));
             self.tell(|_| format!("retried {letter:?}: {retried:?}"));
             if let Some(turn) = letter.turn_id {
                 self.check.retried(turn);
@@ -379,7 +410,7 @@ impl Player {
             now: self.now(),
             answer_deadline: self.case.policy.answer_deadline,
         };
-        let claimed = match self.store.run(Command::Claim(request)) {
+        let claimed = match self.run(Command::Claim(request)) {
             Answer::Claimed(claimed) => claimed,
             other => panic!("{other:?}"),
         };
@@ -432,7 +463,12 @@ impl Player {
             Ok(Some(happened)) if self.case.panics && !self.is_calm() && self.rng.u8(..60) == 0 => {
                 self.tell(|_| format!("  {} panics after {happened:?}", run.turn.id()));
                 let until = later(self.now().at, Duration::from_secs(1));
-                let _ = self.store_it(&mut run, None, Progress::PutOff { state: None, until });
+                let _ = self.store_it(
+                    &mut run,
+                    None,
+                    Progress::PutOff { state: None, until },
+                    false,
+                );
             }
             Ok(Some(happened)) => {
                 run.happened = Some(happened);
@@ -465,12 +501,12 @@ impl Player {
         match action {
             Action::Wait { until, .. } => {
                 let state = Some(run.turn.to_store());
-                self.save(run, Vec::new(), Progress::PutOff { state, until })?;
+                self.save(run, Vec::new(), Progress::PutOff { state, until }, false)?;
                 Ok(None)
             }
             Action::End(outcome) => {
                 let progress = run.turn.ended(outcome.clone(), 10);
-                self.save(run, Vec::new(), progress)?;
+                self.save(run, Vec::new(), progress, false)?;
                 self.check
                     .ended(&run.turn, &outcome, &self.world, &self.case);
                 Ok(None)
@@ -485,12 +521,13 @@ impl Player {
         run: &mut Run,
         more: Vec<Learnt>,
         progress: Progress,
+        lasting: bool,
     ) -> Result<(), Killed> {
         let until_stored = self.rng.u64(..3);
         self.pass(until_stored)?;
         let mut learnt = run.turn.take_learnt();
         learnt.extend(more);
-        self.store_it(run, Some(learnt), progress)
+        self.store_it(run, Some(learnt), progress, lasting)
     }
 
     fn store_it(
@@ -498,6 +535,7 @@ impl Player {
         run: &mut Run,
         learnt: Option<Vec<Learnt>>,
         progress: Progress,
+        lasting: bool,
     ) -> Result<(), Killed> {
         let save = Save {
             turn_id: run.turn.id(),
@@ -509,12 +547,12 @@ impl Player {
             learnt: learnt.unwrap_or_default(),
             progress,
             trace: Some(run.turn.trace().to_store()),
-            lasting: false,
+            lasting,
         };
         if let Some((conversation, seq, began)) = run.looked.take_if(|_| !save.learnt.is_empty()) {
             self.check.looked(conversation, seq, began);
         }
-        match self.store.run(Command::Save(save)) {
+        match self.run(Command::Save(save)) {
             Answer::Saved(standing) => {
                 run.revision = standing.known.facts.revision();
                 run.standing = standing;
@@ -533,9 +571,10 @@ impl Player {
         &mut self,
         run: &mut Run,
         learnt: Vec<Learnt>,
+        lasting: bool,
     ) -> Result<(), Killed> {
         let (state, words) = run.turn.to_store();
-        self.save(run, learnt, Progress::Running { state, words })
+        self.save(run, learnt, Progress::Running { state, words }, lasting)
     }
 
     pub(super) fn target(run: &Run) -> usize {

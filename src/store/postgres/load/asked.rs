@@ -79,6 +79,7 @@ impl<'a> Asked<'a> {
         };
         Statement::new(DUE)
             .texts(claims.clone().map(|request| request.account.as_str()))
-            .numbers(claims.map(most))
+            .numbers(claims.clone().map(most))
+            .numbers(claims.map(|request| request.late_before().as_millisecond()))
     }
 }
