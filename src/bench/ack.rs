@@ -13,7 +13,7 @@ use super::folder::Folder;
 use super::options::some_time;
 use super::stage::{Scenery, Stage, trace_in};
 use super::webhooks::{Event, Length, Plan, Posted, post};
-use super::{Setup, bare, disk, progress, server};
+use super::{Databases, Setup, bare, disk, progress, server};
 
 /// Acks whose syncs are counted.
 const TRACED: usize = 300;
@@ -36,6 +36,10 @@ pub async fn measure(setup: &Setup, options: Options) -> anyhow::Result<Section>
         progress::tell(&format!("ack, round {round} of {}", setup.rounds));
         for connections in [64, 1] {
             measure_at(connections, setup, options, &mut section).await?;
+        }
+        // PostgreSQL syncs in a process of its own.
+        if !matches!(*setup.databases, Databases::Files) {
+            continue;
         }
         let syncs = syncs(setup).await?;
         let what = "fdatasyncs an ack at 1 connection";
@@ -138,6 +142,7 @@ async fn syncs(setup: &Setup) -> anyhow::Result<Option<f64>> {
 fn scenery<'a>(setup: &'a Setup, folder: &'a Path, traced: bool) -> Scenery<'a> {
     Scenery {
         traced,
+        databases: &setup.databases,
         ..Scenery::instant(&setup.binary, folder)
     }
 }

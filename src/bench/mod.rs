@@ -23,8 +23,10 @@ mod figures;
 pub(crate) mod options;
 mod progress;
 
+mod balancer;
 mod bare;
 mod disk;
+mod scratch;
 
 mod confine;
 mod database;
@@ -35,12 +37,14 @@ mod usage;
 mod webhooks;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 pub use bare::serve_bare;
 pub use confine::{end_with_the_bench, require_loopback};
 pub use database::OwnPostgres;
 pub use figures::Section;
 pub use folder::Folder;
+pub use scratch::{Databases, STORES};
 
 /// What every bench is told.
 #[derive(Debug, Clone)]
@@ -49,6 +53,8 @@ pub struct Setup {
     pub binary: PathBuf,
     /// How often each figure is measured.
     pub rounds: usize,
+    /// What the relay stores in.
+    pub databases: Arc<Databases>,
 }
 
 impl Setup {

@@ -8,6 +8,8 @@ use anyhow::Context as _;
 use tokio::sync::Mutex;
 use tokio::time::{sleep, timeout};
 
+use super::balancer::Balancer;
+use super::scratch::{Databases, Scratch};
 use super::server::{Launch, Server, free_ports};
 use super::usage;
 use crate::sim::{Answer, Gladly, GladlyOptions, Gleen, GleenOptions, Responder, WebhookSpec};
@@ -65,6 +67,10 @@ pub(super) struct Scenery<'a> {
     pub(super) traced: bool,
     /// Another account beside the first; Gladly tells it nothing by itself.
     pub(super) neighbour: Option<Neighbour<'a>>,
+    /// What the relays store in.
+    pub(super) databases: &'a Databases,
+    /// How many relays share it.
+    pub(super) relays: usize,
 }
 
 impl<'a> Scenery<'a> {
@@ -86,6 +92,8 @@ impl<'a> Scenery<'a> {
             gleen_timeout: Duration::from_secs(25),
             traced: false,
             neighbour: None,
+            databases: &Databases::Files,
+            relays: 1,
         }
     }
 }
@@ -95,9 +103,14 @@ pub(super) fn repeat() -> Responder {
     Responder::new(|question| Answer::Text(format!("You asked: {}", question.text)))
 }
 
-/// The stage, set. The relay goes first when it is dropped.
+/// The stage, set. The relays go first when it is dropped.
 pub(super) struct Stage {
     pub(super) relay: Relay,
+    /// Those that share the first one's database.
+    pub(super) others: Vec<Relay>,
+    /// In front of them all.
+    balancer: Option<Balancer>,
+    pub(super) database: Scratch,
     pub(super) gladly: Gladly,
     pub(super) gleen: Gleen,
 }
@@ -111,37 +124,37 @@ impl Stage {
         let _turn = ONE_AT_A_TIME.lock().await;
         let gladly = Gladly::start(scenery.gladly.clone()).await?;
         let gleen = Gleen::start(scenery.gleen.clone()).await?;
-        let ports = free_ports()?;
-        let text = config(&scenery, &gladly, &gleen, ports);
-        let path = scenery.folder.join("relay.toml");
-        std::fs::write(&path, text)
-            .with_context(|| format!("{} cannot be written", path.display()))?;
-        let launch = Launch {
-            binary: scenery.binary.to_owned(),
-            arguments: vec![
-                "serve".into(),
-                "--for-bench".into(),
-                "--config".into(),
-                path.into(),
-            ],
-            log: scenery.folder.join("relay.log"),
-            port: ports[0],
-            trace: scenery.traced.then(|| trace_in(scenery.folder)),
+        let database = scenery.databases.fresh(scenery.folder).await?;
+        let mut relays = Vec::new();
+        for number in 0..scenery.relays {
+            relays.push(start(&scenery, &database, &gladly, &gleen, number).await?);
+        }
+        let ports = relays.iter().map(Relay::port).collect();
+        let balancer = match scenery.relays {
+            1 => None,
+            _ => Some(Balancer::start(ports).await?),
         };
-        let relay = Relay {
-            server: Server::start(launch).await?,
-            ports,
-        };
+        let mut relays = relays.into_iter();
         Ok(Self {
-            relay,
+            relay: relays.next().context("a stage has a relay")?,
+            others: relays.collect(),
+            balancer,
+            database,
             gladly,
             gleen,
         })
     }
 
-    /// Lets Gladly tell the relay what happens from now on.
+    /// Where webhooks are taken.
+    pub(super) fn port(&self) -> u16 {
+        self.balancer
+            .as_ref()
+            .map_or(self.relay.ports[0], Balancer::port)
+    }
+
+    /// Lets Gladly tell the relays what happens from now on.
     pub(super) fn connect(&self) {
-        let url = format!("http://127.0.0.1:{}/webhooks/gladly", self.relay.ports[0]);
+        let url = format!("http://127.0.0.1:{}/webhooks/gladly", self.port());
         self.gladly
             .register_webhook(WebhookSpec::relay(url, IDENTIFIER));
     }
@@ -170,10 +183,40 @@ impl Stage {
 
     /// Ends all of it.
     pub(super) async fn clear(self) {
-        drop(self.relay);
+        drop((self.relay, self.others));
         self.gladly.shutdown().await;
         self.gleen.shutdown().await;
     }
+}
+
+/// Starts the relay with this number.
+async fn start(
+    scenery: &Scenery<'_>,
+    database: &Scratch,
+    gladly: &Gladly,
+    gleen: &Gleen,
+    number: usize,
+) -> anyhow::Result<Relay> {
+    let ports = free_ports()?;
+    let text = config(scenery, database, gladly, gleen, ports);
+    let path = scenery.folder.join(format!("relay-{number}.toml"));
+    std::fs::write(&path, text).with_context(|| format!("{} cannot be written", path.display()))?;
+    let launch = Launch {
+        binary: scenery.binary.to_owned(),
+        arguments: vec![
+            "serve".into(),
+            "--for-bench".into(),
+            "--config".into(),
+            path.into(),
+        ],
+        log: scenery.folder.join(format!("relay-{number}.log")),
+        port: ports[0],
+        trace: scenery.traced.then(|| trace_in(scenery.folder)),
+    };
+    Ok(Relay {
+        server: Server::start(launch).await?,
+        ports,
+    })
 }
 
 /// The relay's process.
@@ -232,12 +275,18 @@ pub(super) fn trace_in(folder: &Path) -> PathBuf {
 /// High enough to be no limit.
 const UNLIMITED: u32 = 100_000;
 
-fn config(scenery: &Scenery<'_>, gladly: &Gladly, gleen: &Gleen, ports: [u16; 2]) -> String {
+fn config(
+    scenery: &Scenery<'_>,
+    database: &Scratch,
+    gladly: &Gladly,
+    gleen: &Gleen,
+    ports: [u16; 2],
+) -> String {
     let mut text = format!(
         r#"
 listen = "127.0.0.1:{public}"
 admin_listen = "127.0.0.1:{admin}"
-store = "sqlite://{store}"
+{store}
 sweep_interval = "0s"
 [policy]
 answer_deadline = "{deadline}ms"
@@ -245,7 +294,7 @@ answer_deadline = "{deadline}ms"
 "#,
         public = ports[0],
         admin = ports[1],
-        store = database_in(scenery.folder).display(),
+        store = database.settings(),
         deadline = scenery.answer_deadline.as_millis(),
         policy = scenery.policy,
     );

@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -12,7 +13,8 @@ use super::output::say;
 use super::serve::stop_on_signal;
 use crate::bench::options::at_least_one;
 use crate::bench::{
-    Folder, Section, Setup, ack, chaos, end_with_the_bench, growth, limit, relay, serve_bare,
+    Databases, Folder, Section, Setup, ack, chaos, end_with_the_bench, growth, limit, relay,
+    serve_bare,
 };
 
 /// What to measure; everything if nothing is named.
@@ -26,6 +28,10 @@ pub(super) struct BenchArguments {
     /// How often each figure is measured; the long ones less often
     #[arg(long, global = true, default_value_t = 5, value_parser = at_least_one)]
     rounds: usize,
+    /// What the relay stores in: sqlite, postgres (a server of the bench's own), or the
+    /// postgres:// address of a server on this machine; for ack, relay and chaos
+    #[arg(long, global = true, default_value = "sqlite")]
+    store: String,
 }
 
 #[derive(Debug, Subcommand)]
@@ -60,6 +66,13 @@ struct ChaosArguments {
     /// How often the relay is killed
     #[arg(long, default_value_t = 50)]
     kills: usize,
+    /// Relays that share the database, behind a load balancer; with more than one,
+    /// --store postgres
+    #[arg(long, default_value_t = 1, value_parser = at_least_one)]
+    relays: usize,
+    /// How often the database is crashed; with --store postgres
+    #[arg(long, default_value_t = 0)]
+    database_crashes: usize,
     /// The share of the calls to each service that fails or is slow, and of the
     /// webhooks that come twice or late: 0 to 1
     #[arg(long, value_name = "RATE", default_value_t = 0.1, value_parser = share)]
@@ -83,8 +96,13 @@ struct Found {
 /// leaves nothing behind: whatever runs is dropped, and with it what it made.
 pub(super) async fn bench(arguments: BenchArguments) -> anyhow::Result<ExitCode> {
     let stop = stop_on_signal()?;
+    let setup = Setup {
+        binary: std::env::current_exe()?,
+        rounds: arguments.rounds,
+        databases: Arc::new(Databases::parse(&arguments.store)?),
+    };
     let Some(found) = stop
-        .run_until_cancelled(run(arguments.bench, arguments.rounds))
+        .run_until_cancelled(Box::pin(run(arguments.bench, &setup)))
         .await
     else {
         return Ok(ExitCode::from(130));
@@ -99,20 +117,16 @@ pub(super) async fn bench(arguments: BenchArguments) -> anyhow::Result<ExitCode>
     Ok(ExitCode::from(u8::from(!holds)))
 }
 
-async fn run(bench: Option<Bench>, rounds: usize) -> anyhow::Result<Found> {
-    let setup = Setup {
-        binary: std::env::current_exe()?,
-        rounds,
-    };
+async fn run(bench: Option<Bench>, setup: &Setup) -> anyhow::Result<Found> {
     let Some(bench) = bench else {
-        return all(&setup).await;
+        return all(setup).await;
     };
     let section = match bench {
-        Bench::Ack(options) => ack::measure(&setup, options).await?,
-        Bench::Relay(options) => relay::measure(&setup, options).await?,
-        Bench::Limit(options) => limit::measure(&setup, options).await?,
-        Bench::Growth(options) => growth::measure(&setup, options).await?,
-        Bench::Chaos(arguments) => return Ok(arguments.run().await?.into()),
+        Bench::Ack(options) => ack::measure(setup, options).await?,
+        Bench::Relay(options) => relay::measure(setup, options).await?,
+        Bench::Limit(options) => limit::measure(setup, options).await?,
+        Bench::Growth(options) => growth::measure(setup, options).await?,
+        Bench::Chaos(arguments) => return Ok(arguments.run(setup).await?.into()),
         Bench::Bare { listen } => {
             end_with_the_bench();
             serve_bare(listen).await?;
@@ -133,7 +147,7 @@ async fn all(setup: &Setup) -> anyhow::Result<Found> {
     sections.push(relay::measure(setup, defaults()?).await?);
     sections.push(limit::measure(setup, defaults()?).await?);
     sections.push(growth::measure(setup, defaults()?).await?);
-    found.chaos = Some(defaults::<ChaosArguments>()?.run().await?);
+    found.chaos = Some(defaults::<ChaosArguments>()?.run(setup).await?);
     Ok(found)
 }
 
@@ -153,7 +167,16 @@ impl From<chaos::Result> for Found {
 }
 
 impl ChaosArguments {
-    async fn run(self) -> anyhow::Result<chaos::Result> {
+    async fn run(self, setup: &Setup) -> anyhow::Result<chaos::Result> {
+        let is_file = matches!(*setup.databases, Databases::Files);
+        if is_file && self.relays > 1 {
+            anyhow::bail!("--relays: several relays share PostgreSQL; add --store postgres");
+        }
+        if self.database_crashes > 0 && !matches!(*setup.databases, Databases::Own(_)) {
+            anyhow::bail!(
+                "--database-crashes: only a server of the bench's own is crashed; add --store postgres"
+            );
+        }
         let folder = match self.keep {
             Some(path) => Folder::kept(path)?,
             None => Folder::temporary()?,
@@ -165,6 +188,9 @@ impl ChaosArguments {
             conversations: self.conversations,
             messages_per_second: self.messages_per_second,
             kills: self.kills,
+            relays: self.relays,
+            database_crashes: self.database_crashes,
+            databases: setup.databases.clone(),
             faults: self.faults,
             seed: self.seed.unwrap_or_else(|| fastrand::u64(..1_000_000)),
         };

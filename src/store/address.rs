@@ -2,10 +2,11 @@
 //! takes it (PostgreSQL documentation, "Connection URIs").
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use reqwest::Url;
-use tokio_postgres::config::SslMode;
+use tokio_postgres::config::{Host, SslMode};
 
 /// `RELAY_STORE`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,6 +114,42 @@ impl PostgresAddress {
             root,
             shown: url.to_string(),
         })
+    }
+}
+
+impl PostgresAddress {
+    /// Another database on the same server.
+    #[must_use]
+    pub fn with_database(&self, name: &str) -> Self {
+        let mut other = self.clone();
+        other.config.dbname(name);
+        if let Some(at) = other.shown.rfind('/') {
+            other.shown.replace_range(at + 1.., name);
+        }
+        other
+    }
+
+    /// Whether it is a server on this machine.
+    pub fn is_loopback(&self) -> bool {
+        let is_here = |host: &Host| match host {
+            Host::Tcp(name) => name
+                .parse()
+                .is_ok_and(|address: IpAddr| address.is_loopback()),
+            #[cfg(unix)]
+            Host::Unix(_) => true,
+        };
+        self.config.get_hosts().iter().all(is_here)
+    }
+
+    /// With the password, for a child process's configuration; TLS is left out, for
+    /// that is never left on this machine.
+    pub(crate) fn with_password(&self) -> String {
+        let password = self.config.get_password().unwrap_or_default();
+        let encoded = password.iter().map(|byte| format!("%{byte:02X}"));
+        let encoded: String = encoded.collect();
+        let (scheme, rest) = self.shown.split_once("://").unwrap_or_default();
+        let (user, place) = rest.split_once('@').unwrap_or_default();
+        format!("{scheme}://{user}:{encoded}@{place}")
     }
 }
 

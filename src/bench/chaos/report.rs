@@ -53,6 +53,7 @@ impl Result {
             ),
             ("questions", "questions to Gleen", self.questions),
             ("kills", "kills", self.kills),
+            ("crashes", "crashes of the database", self.crashes),
             ("slowest_ms", "slowest outcome, ms", slowest),
         ];
         [

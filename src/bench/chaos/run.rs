@@ -2,6 +2,7 @@
 //! until all is settled, judge.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -9,10 +10,10 @@ use tokio::time::Instant;
 use super::customers::{self, Load};
 use super::faults;
 use super::ledger::{Verdict, judge};
-use crate::bench::stage::{Scenery, Stage, database_in, repeat};
-use crate::bench::{count, progress};
+use crate::bench::stage::{Scenery, Stage, repeat};
+use crate::bench::{Databases, count, progress};
 use crate::sim::{Chaos, DeliveryOptions, GladlyOptions, GleenOptions};
-use crate::store::{Operations, Sqlite, Store};
+use crate::store::{self, LEASE, StoreAddress};
 
 /// How long a customer may wait for an answer or a human.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(10);
@@ -37,6 +38,12 @@ pub struct Plan {
     pub messages_per_second: f64,
     /// Kills of the relay, spread over the time of writing.
     pub kills: usize,
+    /// Relays that share the database.
+    pub relays: usize,
+    /// Crashes of the database, spread over the time of writing.
+    pub database_crashes: usize,
+    /// What the relays store in.
+    pub databases: Arc<Databases>,
     /// The share of the calls to each service that is spoiled. As many webhooks
     /// come twice or late.
     pub faults: f64,
@@ -53,8 +60,10 @@ pub struct Result {
     pub verdict: Verdict,
     /// Dead letters in the relay's store.
     pub dead: usize,
-    /// How often the relay was killed.
+    /// How often a relay was killed.
     pub kills: usize,
+    /// How often the database was crashed.
+    pub crashes: usize,
     /// Calls to Gladly.
     pub gladly_calls: usize,
     /// Calls over Gladly's rate limit.
@@ -91,35 +100,23 @@ pub async fn run(plan: Plan) -> anyhow::Result<Result> {
         conversations: plan.conversations,
         messages_per_second: plan.messages_per_second,
     };
-    let mut kill_times = kill_times(&plan, &mut rng);
-    let gladly = stage.gladly.clone();
-    let writing = customers::write(&gladly, load, &mut rng);
-    tokio::pin!(writing);
-    let mut kills = 0;
-    let conversations = loop {
-        let next_kill = kill_times.last().copied();
-        tokio::select! {
-            conversations = &mut writing => break conversations,
-            () = until(started, next_kill) => {
-                kill_times.pop();
-                stage.relay.kill()?;
-                stage.relay.start_again().await?;
-                kills += 1;
-            }
-        }
-    };
+    let (conversations, [kills, crashes]) = play(&plan, load, &mut stage, &mut rng).await?;
     stage.settled(SETTLE_LIMIT).await?;
     let took = started.elapsed();
     stage.relay.kill()?;
+    for relay in &mut stage.others {
+        relay.kill()?;
+    }
     let questions = stage.gleen.questions();
-    let limit = ANSWER_DEADLINE + ALLOWANCE;
+    let limit = answer_deadline(&plan) + allowance(&plan);
     let verdict = stage
         .gladly
         .wait_until(|world| Some(judge(world, &questions, &conversations, limit)))
         .await;
     let result = Result {
-        dead: dead_letters(&plan).await?,
+        dead: dead_letters(&stage.database.address()).await?,
         kills,
+        crashes,
         gladly_calls: stage.gladly.requests().len(),
         rate_limited: stage.gladly.rate_limited(),
         questions: stage.gleen.requests().len(),
@@ -131,10 +128,80 @@ pub async fn run(plan: Plan) -> anyhow::Result<Result> {
     Ok(result)
 }
 
-/// Times of the kills from the start, the earliest last.
-fn kill_times(plan: &Plan, rng: &mut fastrand::Rng) -> Vec<Duration> {
+/// Lets customers write while relays are killed and the database is crashed: where they
+/// wrote, and how often each was done.
+async fn play(
+    plan: &Plan,
+    load: Load,
+    stage: &mut Stage,
+    rng: &mut fastrand::Rng,
+) -> anyhow::Result<(Vec<String>, [usize; 2])> {
+    let started = Instant::now();
+    let mut kill_times = times(plan.kills, plan, rng);
+    let mut crash_times = times(plan.database_crashes, plan, rng);
+    let mut which = fastrand::Rng::with_seed(plan.seed);
+    let gladly = stage.gladly.clone();
+    let writing = customers::write(&gladly, load, rng);
+    tokio::pin!(writing);
+    let (mut kills, mut crashes) = (0, 0);
+    let conversations = loop {
+        let next_kill = kill_times.last().copied();
+        let next_crash = crash_times.last().copied();
+        tokio::select! {
+            conversations = &mut writing => break conversations,
+            () = until(started, next_kill) => {
+                kill_times.pop();
+                let number = which.usize(..plan.relays);
+                let relay = match number.checked_sub(1) {
+                    None => &mut stage.relay,
+                    Some(other) => &mut stage.others[other],
+                };
+                relay.kill()?;
+                relay.start_again().await?;
+                kills += 1;
+            }
+            () = until(started, next_crash) => {
+                crash_times.pop();
+                crash(plan.databases.clone()).await?;
+                crashes += 1;
+            }
+        }
+    };
+    Ok((conversations, [kills, crashes]))
+}
+
+/// As long as nobody else drives, nothing is answered; kills may follow each other.
+fn answer_deadline(plan: &Plan) -> Duration {
+    if plan.relays > 1 {
+        LEASE * 4
+    } else {
+        ANSWER_DEADLINE
+    }
+}
+
+fn allowance(plan: &Plan) -> Duration {
+    if plan.relays > 1 {
+        LEASE * 2
+    } else {
+        ALLOWANCE
+    }
+}
+
+/// Crashes the database and starts it again.
+async fn crash(databases: Arc<Databases>) -> anyhow::Result<()> {
+    let crashing = tokio::task::spawn_blocking(move || {
+        let server = databases.own();
+        server.map_or(Ok(()), |server| {
+            server.crash().and_then(|()| server.start_again())
+        })
+    });
+    Ok(crashing.await??)
+}
+
+/// So many times from the start, the earliest last.
+fn times(number: usize, plan: &Plan, rng: &mut fastrand::Rng) -> Vec<Duration> {
     let writing = count(plan.messages) / plan.messages_per_second;
-    let mut times: Vec<Duration> = (0..plan.kills)
+    let mut times: Vec<Duration> = (0..number)
         .map(|_| Duration::from_secs_f64(rng.f64() * writing * 0.95))
         .collect();
     times.sort_unstable_by(|a, b| b.cmp(a));
@@ -148,8 +215,8 @@ async fn until(started: Instant, time: Option<Duration>) {
     }
 }
 
-async fn dead_letters(plan: &Plan) -> anyhow::Result<usize> {
-    let store = Sqlite::open_beside(&database_in(&plan.folder)).await?;
+async fn dead_letters(address: &StoreAddress) -> anyhow::Result<usize> {
+    let store = store::open_beside(address).await?;
     let dead = store.dead_letters().await?.len();
     store.close().await;
     Ok(dead)
@@ -161,7 +228,7 @@ fn scenery(plan: &Plan) -> Scenery<'_> {
         folder: &plan.folder,
         gladly: gladly_options(plan),
         gleen: gleen_options(plan),
-        answer_deadline: ANSWER_DEADLINE,
+        answer_deadline: answer_deadline(plan),
         policy: r#"
 first_retry_wait = "100ms"
 settle_time = "500ms"
@@ -170,6 +237,8 @@ max_replies_per_hour = 100000
         gleen_timeout: Duration::from_secs(3),
         traced: false,
         neighbour: None,
+        databases: &plan.databases,
+        relays: plan.relays,
     }
 }
 

@@ -78,6 +78,15 @@ impl Postgres {
         Ok(Self::start(connector, None))
     }
 
+    /// Runs a statement on the server, such as one that makes a database.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`]
+    pub async fn execute(address: &PostgresAddress, sql: &str) -> Result<(), StoreError> {
+        let client = Connector::new(address)?.connect().await?;
+        Ok(client.batch_execute(sql).await?)
+    }
+
     fn start(connector: Connector, master: Option<MasterKey>) -> Self {
         let shared = Arc::new(Shared {
             connector: connector.clone(),
