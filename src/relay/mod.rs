@@ -217,6 +217,11 @@ impl Relay {
             .map(move |(name, account)| (name, used(account)))
     }
 
+    /// What it is called among others: its machine and its process.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Hears of every turn and every account from now on.
     pub fn news(&self) -> broadcast::Receiver<News> {
         self.shared.newsroom.subscribe()

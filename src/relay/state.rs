@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use reqwest::Url;
 
 use super::{Account, Relay};
-use crate::id::AccountName;
+use crate::id::{AccountName, ConversationId};
 
 /// Whether Gladly's webhook brings what happens, as of the last look at it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -66,6 +66,13 @@ pub struct AccountState {
     pub answer_deadline: Duration,
     /// Where its people work in Gladly.
     pub gladly_url: Url,
+}
+
+impl AccountState {
+    /// The page of a conversation in Gladly.
+    pub fn page_of(&self, conversation_id: &ConversationId) -> String {
+        format!("{}conversation/{conversation_id}", self.gladly_url)
+    }
 }
 
 /// What was seen of an account from outside.
