@@ -43,11 +43,11 @@ pub(super) struct Gate {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Entered {
     /// A loopback name; no password is set.
-    ByName,
+    Name,
     /// The password.
-    ByPassword,
+    Password,
     /// A session, which can be ended.
-    BySession,
+    Session,
 }
 
 /// Why somebody is not let in.
@@ -124,18 +124,17 @@ impl Gate {
             return match host::is_asked_by_loopback(request) {
                 false => Err(Refused::NotByThisName),
                 true if changes && asker != Asker::Ourselves => Err(Refused::Forged),
-                true => Ok(Entered::ByName),
+                true => Ok(Entered::Name),
             };
         };
         let given = headers.get(AUTHORIZATION);
         match given.and_then(|given| password.given_in(given.as_bytes())) {
-            // No browser sends it by itself.
-            Some(Given::Bearer) => return Ok(Entered::ByPassword),
             // A browser that was once asked for it sends it along with every request.
             Some(Given::Basic) if changes && asker == Asker::Others => {
                 return Err(Refused::Forged);
             }
-            Some(Given::Basic) => return Ok(Entered::ByPassword),
+            // None sends the other by itself.
+            Some(Given::Basic | Given::Bearer) => return Ok(Entered::Password),
             None => {}
         }
         if !self.has_session(headers) {
@@ -143,7 +142,7 @@ impl Gate {
         } else if changes && asker != Asker::Ourselves {
             Err(Refused::Forged)
         } else {
-            Ok(Entered::BySession)
+            Ok(Entered::Session)
         }
     }
 

@@ -92,6 +92,7 @@ pub fn admin_router(state: Arc<State>, password: Option<&SecretString>) -> Route
 }
 
 /// The store can't be read now.
+#[expect(clippy::needless_pass_by_value, reason = "made for `map_err`")]
 fn unreadable(error: StoreError) -> Problem {
     tracing::error!(%error, "what an operator asked for could not be read");
     Problem::unavailable("the store cannot be read")

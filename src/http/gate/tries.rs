@@ -56,6 +56,7 @@ impl Turn<'_> {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
     use tokio::time::Instant;
 
     use super::*;
@@ -74,12 +75,13 @@ mod tests {
         drop(tries.wait().await.unwrap());
         assert_eq!(start.elapsed(), PAUSE, "a right one holds up nobody");
         tries.wait().await.unwrap().failed();
-        let waiting = futures_util::future::join_all((0..=MOST).map(|_| tries.wait()));
-        let crowd = tokio::time::timeout(PAUSE / 2, async {
-            // All of them wait, but for the one that finds no place.
-            waiting.await
-        });
-        assert!(crowd.await.is_err());
+        let mut waiting: Vec<_> = (0..MOST).map(|_| Box::pin(tries.wait())).collect();
+        for one in &mut waiting {
+            assert!(one.now_or_never().is_none(), "it waits");
+        }
+        let one_more = tries.wait().now_or_never();
+        assert!(one_more.is_some_and(|one_more| one_more.is_none()));
+        drop(waiting);
         assert!(tries.wait().await.is_some());
     }
 }

@@ -180,7 +180,8 @@ pub(super) mod tests {
 
     #[test]
     fn each_trouble_is_told_with_what_to_do() {
-        let cases: [(fn(&mut AccountView), Severity, &str); 7] = [
+        type Case = (fn(&mut AccountView), Severity, &'static str);
+        let cases: [Case; 7] = [
             (
                 |view| view.state.locked_out = true,
                 Severity::Bad,

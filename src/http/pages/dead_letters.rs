@@ -69,7 +69,7 @@ struct DeadLetters {
 struct Group {
     cause: String,
     account: String,
-    kind: &'static str,
+    kind: String,
     what_to_do: &'static str,
     can_be_retried: bool,
     count: usize,
@@ -135,7 +135,7 @@ impl Done {
         let left = match (self.left, self.is_retry) {
             (0, _) => String::new(),
             (left, true) => format!(
-                " {left} could not be: settled by somebody else, a webhook that can only be dropped, or a conversation with an unfinished turn."
+                " {left} could not be: settled by somebody else, an event that can only be dropped, or a conversation with an unfinished turn."
             ),
             (left, false) => format!(" {left} had been settled by somebody else."),
         };
@@ -180,6 +180,7 @@ fn groups(
         let key = (
             letter.account.as_str(),
             letter.error.as_str(),
+            letter.kind(),
             letter.what_to_do(),
         );
         alike.entry(key).or_default().push(letter);
@@ -221,10 +222,9 @@ impl Group {
             cause: one.error.clone(),
             account: one.account.to_string(),
             kind: match (one.can_be_retried(), count) {
-                (true, 1) => "Turn",
-                (true, _) => "Turns",
-                (false, 1) => "Webhook",
-                (false, _) => "Webhooks",
+                (true, 1) => "Turn".to_owned(),
+                (true, _) => "Turns".to_owned(),
+                (false, _) => one.kind().to_owned(),
             },
             what_to_do: one.what_to_do(),
             can_be_retried: one.can_be_retried(),

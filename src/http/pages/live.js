@@ -92,7 +92,8 @@
       // A refusal ends it for good; the page finds out why.
       if (source && source.readyState === EventSource.CLOSED) {
         close();
-        setTimeout(() => document.hidden || (open(), refresh()), NOW_AND_THEN);
+        refresh();
+        setTimeout(() => document.hidden || open(), NOW_AND_THEN);
       }
     };
     for (const name of ["turn", "account", "reload"]) source.addEventListener(name, soon);

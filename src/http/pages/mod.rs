@@ -100,7 +100,7 @@ impl Shell {
     fn new(path: &'static str, Extension(entered): Extension<Entered>, state: &State) -> Self {
         Self {
             path,
-            can_sign_out: entered == Entered::BySession,
+            can_sign_out: entered == Entered::Session,
             relay: state.relay.name().to_owned(),
         }
     }

@@ -98,11 +98,7 @@ fn webhook(state: WebhookState) -> Fact {
         WebhookState::Enabled => ("on", None, None),
         WebhookState::Disabled => ("off", Some(Severity::Bad), None),
         WebhookState::Missing => ("missing", Some(Severity::Bad), None),
-        WebhookState::Unknown => (
-            "not known",
-            None,
-            Some("needs RELAY_PUBLIC_URL and a sweep"),
-        ),
+        WebhookState::Unknown => ("not known", None, Some("needs a public URL")),
     };
     Fact {
         note: note.map(str::to_owned),

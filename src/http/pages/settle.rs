@@ -87,7 +87,7 @@ impl Action {
         };
         let unasked = number(|letter| letter.can_be_retried() && !letter.may_have_written);
         let unsure = number(|letter| letter.can_be_retried() && letter.may_have_written);
-        let webhooks = number(|letter| !letter.can_be_retried());
+        let events = number(|letter| !letter.can_be_retried());
         let turns = |number| count(number, "turn", "turns");
         let told = match self {
             Self::Retry => [
@@ -106,10 +106,10 @@ impl Action {
                     ),
                 ),
                 (
-                    webhooks,
+                    events,
                     format!(
                         "{} that could not be used: left as it is, for there is nothing to retry.",
-                        count(webhooks, "webhook", "webhooks")
+                        count(events, "event", "events")
                     ),
                 ),
             ],
@@ -124,15 +124,15 @@ impl Action {
                 (
                     unsure,
                     format!(
-                        "{} in which something may have been written, but nobody was told of it.",
+                        "{} in which an answer or a note may be in Gladly, and no human was given the conversation.",
                         turns(unsure)
                     ),
                 ),
                 (
-                    webhooks,
+                    events,
                     format!(
                         "{} that could not be used: the message behind it is in Gladly alone.",
-                        count(webhooks, "webhook", "webhooks")
+                        count(events, "event", "events")
                     ),
                 ),
             ],
