@@ -5,6 +5,8 @@ use std::convert::Infallible;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 
+use crate::id::AccountName;
+
 /// All of them, in order.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(super) struct Parameters(Vec<(String, String)>);
@@ -20,6 +22,11 @@ impl Parameters {
         let mut pairs = self.0.iter();
         let found = pairs.find(|(found, value)| found == name && !value.trim().is_empty());
         found.map(|(_, value)| value.as_str())
+    }
+
+    /// The account that is asked for.
+    pub(super) fn account(&self) -> Option<AccountName> {
+        self.get("account").map(AccountName::new)
     }
 
     /// All of this name.

@@ -77,11 +77,6 @@ impl Problem {
         Self::new(StatusCode::CONFLICT, detail)
     }
 
-    /// A parameter that can't be used.
-    pub(super) const fn bad_parameter(detail: &'static str) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, detail)
-    }
-
     pub(super) const fn malformed() -> Self {
         Self::new(
             StatusCode::BAD_REQUEST,

@@ -1,8 +1,10 @@
 //! What happens, for those who watch: ids and outcomes, no words. Nobody waits for a
 //! watcher: one who reads too slowly loses the oldest news, and is told that he did.
 
+use std::fmt::Display;
+
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use tokio::sync::broadcast;
 
 use crate::id::{AccountName, ConversationId, TurnId};
@@ -25,6 +27,7 @@ pub enum News {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TurnNews {
     /// Its id.
+    #[serde(serialize_with = "as_text")]
     pub id: TurnId,
     /// Whose it is.
     #[serde(serialize_with = "as_text")]
@@ -45,8 +48,8 @@ pub struct TurnNews {
     pub took_ms: Option<i64>,
 }
 
-fn as_text<S: serde::Serializer>(name: &AccountName, to: S) -> Result<S::Ok, S::Error> {
-    to.serialize_str(name.as_str())
+fn as_text<T: Display, S: Serializer>(name: &T, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(name)
 }
 
 impl TurnNews {

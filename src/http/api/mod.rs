@@ -4,7 +4,6 @@
 mod accounts;
 mod conversation;
 mod dead;
-mod query;
 mod report;
 mod stream;
 mod turns;

@@ -86,6 +86,8 @@ pub(super) struct Row {
     pub(super) at_text: String,
     pub(super) ago: String,
     pub(super) conversation_id: Option<String>,
+    /// Where it is told of.
+    pub(super) path: Option<String>,
     /// The conversation where people work on it.
     pub(super) in_gladly: Option<String>,
     pub(super) error: String,
@@ -105,6 +107,7 @@ impl Row {
             in_gladly: account
                 .zip(conversation_id)
                 .map(|(account, id)| account.page_of(id)),
+            path: conversation_id.map(|id| super::conversation::path(&letter.account, id)),
             conversation_id: conversation_id.map(ToString::to_string),
             error: letter.error.clone(),
         }

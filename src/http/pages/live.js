@@ -26,6 +26,10 @@
   };
 
   const replace = (part, fresh) => {
+    const folds = [...fresh.querySelectorAll("details")];
+    part.querySelectorAll("details").forEach((fold, index) => {
+      if (folds[index]) folds[index].open = fold.open;
+    });
     if (part.outerHTML === fresh.outerHTML) return;
     const active = document.activeElement;
     const path = part.contains(active) ? active.getAttribute("href") : null;

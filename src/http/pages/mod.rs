@@ -1,11 +1,16 @@
 //! The operator's pages: plain HTML that works without script, live with it. Nothing comes
 //! from other hosts, and nothing on them is anybody's words or a secret.
 
+mod chart;
 mod concerns;
+mod conversation;
 mod dead_letters;
+mod history;
 mod overview;
+mod report;
 mod settle;
 mod sign_in;
+mod turns;
 mod words;
 
 use std::sync::Arc;
@@ -33,8 +38,11 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; c
 pub(super) fn router(gate: Arc<Gate>) -> Router<Arc<State>> {
     Router::new()
         .merge(overview::router())
+        .merge(turns::router())
+        .merge(conversation::router())
         .merge(dead_letters::router())
         .merge(settle::router())
+        .merge(report::router())
         .merge(sign_in::out_router(gate))
         .route(
             "/live.js",
@@ -107,7 +115,12 @@ impl Shell {
 
     #[expect(clippy::unused_self, reason = "templates reach it through the shell")]
     const fn pages(&self) -> &'static [(&'static str, &'static str)] {
-        &[("/", "Overview"), ("/dead-letters", "Dead letters")]
+        &[
+            ("/", "Overview"),
+            ("/turns", "Turns"),
+            ("/dead-letters", "Dead letters"),
+            ("/report", "Report"),
+        ]
     }
 
     #[expect(clippy::unused_self, reason = "templates reach it through the shell")]

@@ -9,7 +9,9 @@ use axum::routing::get;
 use axum::{Extension, Router};
 use jiff::Timestamp;
 
+use super::chart::Chart;
 use super::concerns::{Concern, Severity, concerns};
+use super::history::{Buckets, charts};
 use super::words::{ago, length, percent};
 use super::{Shell, show};
 use crate::http::accounts::{AccountView, accounts};
@@ -17,6 +19,8 @@ use crate::http::gate::Entered;
 use crate::http::problem::Problem;
 use crate::http::{State, unreadable};
 use crate::relay::WebhookState;
+use crate::store::StoreError;
+use crate::store::totals::hour_of;
 
 pub(super) fn router() -> Router<Arc<State>> {
     Router::new().route("/", get(overview))
@@ -28,6 +32,7 @@ struct Overview {
     shell: Shell,
     concerns: Vec<Concern>,
     accounts: Vec<Card>,
+    charts: Vec<Chart>,
 }
 
 struct Card {
@@ -54,8 +59,20 @@ async fn overview(
         shell: Shell::new("/", entered, &state),
         concerns: concerns(&view),
         accounts: view.accounts.iter().map(|view| card(view, now)).collect(),
+        charts: day_and_week(&state, now).await.map_err(unreadable)?,
     };
     Ok(show(&page))
+}
+
+/// Of all accounts together.
+async fn day_and_week(state: &State, now: Timestamp) -> Result<Vec<Chart>, StoreError> {
+    let until_hour = hour_of(now) + 1;
+    let (day, week) = (Buckets::hours(until_hour, 24), Buckets::days(until_hour, 7));
+    let first_hour = week.first_hour().min(day.first_hour());
+    let totals = state.history.totals(first_hour, until_hour, None).await?;
+    let day = charts(&totals, &day, ["hours-outcomes", "hours-times"]);
+    let week = charts(&totals, &week, ["days-outcomes", "days-times"]);
+    Ok(day.into_iter().chain(week).collect())
 }
 
 fn card(view: &AccountView, now: Timestamp) -> Card {

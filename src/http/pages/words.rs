@@ -47,6 +47,11 @@ pub(super) fn moment(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
+/// A word of the store's as people write it.
+pub(super) fn plain(word: &str) -> String {
+    word.replace('_', " ")
+}
+
 /// A share, in per cent.
 pub(super) fn percent(ratio: f64) -> String {
     format!("{:.0} %", ratio * 100.0)

@@ -5,8 +5,16 @@ use reqwest::{Method, RequestBuilder};
 use super::{NEEDLE, TOKEN, client, send, url, with_a_password, with_a_story};
 use crate::support::{IDENTIFIER, TestRelay, soon};
 
-const PATHS: [&str; 10] = [
+const PATHS: [&str; 18] = [
     "/",
+    "/turns",
+    "/conversations?id=unknown",
+    "/conversations/acme/unknown",
+    "/report",
+    "/report.csv",
+    "/api/turns",
+    "/api/report",
+    "/api/conversations/acme/unknown",
     "/metrics",
     "/api/accounts",
     "/api/dead",

@@ -5,8 +5,10 @@ mod dead_letters;
 mod guarded;
 mod live;
 mod look;
+mod pictured;
 mod signing_in;
 mod stream;
+mod turns;
 
 use std::time::Duration;
 
@@ -42,7 +44,7 @@ async fn tell_a_story(relay: &TestRelay) {
         .outcome_of(&format!("Where is my order? {NEEDLE}"))
         .await;
     assert_eq!(outcome, Outcome::Replied);
-    relay.says(&chat, &format!("I want to talk to a human {NEEDLE}"));
+    relay.says(&chat, "I want to talk to a human");
     relay.outcomes(2).await;
     relay.gladly.take_over(&chat);
     relay.all_told().await;
