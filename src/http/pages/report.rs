@@ -171,7 +171,7 @@ fn rates(now: &Figures, before: &Figures) -> Vec<Rate> {
         (
             "Containment",
             Figures::containment,
-            "closed after the bot's answer before any human had it, of those in which it was asked",
+            "closed after its answer, before anybody else than the bot held it, of those in which it was asked",
         ),
         (
             "Durable containment",
