@@ -69,23 +69,25 @@ async fn retry(
     Shared(state): Shared<Arc<State>>,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, Problem> {
-    let id = parse_id(&id)?;
-    let settled = retry_letter(&state, id).await;
-    settled.map_err(unreadable)?.answer(id, "waiting")
+    let letter = named(&state, &id).await?;
+    let settled = retry_letter(&state, &letter).await;
+    settled.map_err(unreadable)?.answer(letter.id, "waiting")
 }
 
 async fn drop(
     Shared(state): Shared<Arc<State>>,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, Problem> {
-    let id = parse_id(&id)?;
-    let settled = drop_letter(&state, id).await;
-    settled.map_err(unreadable)?.answer(id, "dropped")
+    let letter = named(&state, &id).await?;
+    let settled = drop_letter(&state, &letter).await;
+    settled.map_err(unreadable)?.answer(letter.id, "dropped")
 }
 
-fn parse_id(text: &str) -> Result<DeadLetterId, Problem> {
-    let id = text.parse().map_err(|_| Problem::no_such_letter())?;
-    Ok(DeadLetterId(id))
+/// The one that the path names.
+async fn named(state: &State, id: &str) -> Result<DeadLetter, Problem> {
+    let id = id.parse().map_err(|_| Problem::no_such_letter())?;
+    let found = find(state, DeadLetterId(id)).await.map_err(unreadable)?;
+    found.ok_or(Problem::no_such_letter())
 }
 
 /// What came of retrying or dropping a dead letter.
@@ -119,42 +121,34 @@ impl Settled {
 /// Lets a dead letter's messages wait again, and the driver see it.
 pub(in crate::http) async fn retry_letter(
     state: &State,
-    id: DeadLetterId,
+    letter: &DeadLetter,
 ) -> Result<Settled, StoreError> {
-    let Some(letter) = find(state, id).await? else {
-        return Ok(Settled::Gone);
-    };
-    let now = state.clock.now();
-    let done = state
-        .operations
-        .retry_dead_letter(RetryRequest { id, now })
-        .await?;
-    Ok(if done {
+    let (id, now) = (letter.id, state.clock.now());
+    let request = RetryRequest { id, now };
+    if state.operations.retry_dead_letter(request).await? {
         tracing::info!(account = %letter.account, dead_letter = id.0, "an operator has retried a dead letter");
         state.relay.changed(&letter.account);
-        Settled::Done
-    } else if letter.can_be_retried() {
-        Settled::LaneTaken
-    } else {
-        Settled::NoTurn
+        return Ok(Settled::Done);
+    }
+    Ok(match find(state, id).await? {
+        None => Settled::Gone,
+        Some(letter) if letter.can_be_retried() => Settled::LaneTaken,
+        Some(_) => Settled::NoTurn,
     })
 }
 
 /// Forgets a dead letter.
 pub(in crate::http) async fn drop_letter(
     state: &State,
-    id: DeadLetterId,
+    letter: &DeadLetter,
 ) -> Result<Settled, StoreError> {
-    let letter = find(state, id).await?;
-    let done = state.operations.drop_dead_letter(id).await?;
-    Ok(match letter.filter(|_| done) {
-        Some(letter) => {
-            tracing::info!(account = %letter.account, dead_letter = id.0, "an operator has dropped a dead letter");
-            state.relay.changed(&letter.account);
-            Settled::Done
-        }
-        None => Settled::Gone,
-    })
+    let id = letter.id;
+    if !state.operations.drop_dead_letter(id).await? {
+        return Ok(Settled::Gone);
+    }
+    tracing::info!(account = %letter.account, dead_letter = id.0, "an operator has dropped a dead letter");
+    state.relay.changed(&letter.account);
+    Ok(Settled::Done)
 }
 
 async fn find(state: &State, id: DeadLetterId) -> Result<Option<DeadLetter>, StoreError> {

@@ -194,7 +194,8 @@ fn nothing(
     let page = NotRemembered {
         shell,
         given: given.to_owned(),
-        causes: causes.map(str::to_owned).collect(),
+        // It is written for a terminal.
+        causes: causes.map(|cause| cause.replace('`', "")).collect(),
         found: Vec::new(),
     };
     (StatusCode::NOT_FOUND, show(&page)).into_response()

@@ -1,6 +1,7 @@
 //! Retrying and dropping dead letters: `GET /dead-letters/confirm` says what would be done
 //! with how many, `POST /dead-letters/settle` does it with exactly those.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use askama::Template;
@@ -20,7 +21,7 @@ use crate::http::gate::Entered;
 use crate::http::parameters::Parameters;
 use crate::http::problem::Problem;
 use crate::http::{State, unreadable};
-use crate::store::{DeadLetter, DeadLetterId};
+use crate::store::DeadLetter;
 
 /// In bytes: the ids of a hundred thousand.
 const LARGEST: usize = 1024 * 1024;
@@ -194,18 +195,26 @@ async fn confirm(
 async fn settle(Shared(state): Shared<Arc<State>>, form: Bytes) -> Result<Response, Problem> {
     let form = Parameters::parse(&form);
     let action = Action::of(&form)?;
-    let ids = form.get("ids").unwrap_or_default().split(',');
-    let (mut settled, mut left) = (0_u64, 0_u64);
-    for id in ids.filter_map(|id| id.parse().ok()).map(DeadLetterId) {
+    let ids: HashSet<i64> = form
+        .get("ids")
+        .unwrap_or_default()
+        .split(',')
+        .filter_map(|id| id.parse().ok())
+        .collect();
+    let letters = state.operations.dead_letters().await.map_err(unreadable)?;
+    let meant = letters.iter().filter(|letter| ids.contains(&letter.id.0));
+    let mut settled = 0;
+    for letter in meant {
         let came = match action {
-            Action::Retry => retry_letter(&state, id).await,
-            Action::Drop => drop_letter(&state, id).await,
+            Action::Retry => retry_letter(&state, letter).await,
+            Action::Drop => drop_letter(&state, letter).await,
         };
         match came.map_err(unreadable)? {
             Settled::Done => settled += 1,
-            Settled::Gone | Settled::NoTurn | Settled::LaneTaken => left += 1,
+            Settled::Gone | Settled::NoTurn | Settled::LaneTaken => {}
         }
     }
+    let left = ids.len() - settled;
     let word = action.word();
     Ok(go_to(format!(
         "/dead-letters?done={word}&settled={settled}&left={left}"
