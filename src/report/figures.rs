@@ -201,7 +201,8 @@ impl Share {
 }
 
 impl Histogram {
-    fn add(&mut self, bucket: u16, count: i64) {
+    /// Counts so many more in a bucket.
+    pub fn add(&mut self, bucket: u16, count: i64) {
         *self.0.entry(bucket).or_default() += count;
     }
 

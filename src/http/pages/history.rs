@@ -1,7 +1,7 @@
 //! Charts of outcomes and answer times over hours or days, from the store's totals. Pure.
 
 use super::chart::{Chart, Series, Unit};
-use crate::report::{self, Figures, Span};
+use crate::report::Histogram;
 use crate::store::Total;
 use crate::store::totals::hour_begins;
 
@@ -38,39 +38,55 @@ impl Buckets {
         self.first_hour
     }
 
-    fn span(&self, index: i64) -> Span {
-        let from_hour = self.first_hour + index * self.length;
-        Span {
-            from_hour,
-            until_hour: from_hour + self.length,
-        }
-    }
-
     fn label(&self, index: i64) -> String {
-        let begins = hour_begins(self.span(index).from_hour);
+        let begins = hour_begins(self.first_hour + index * self.length);
         let format = if self.length == 1 { "%H:%M" } else { "%b %-d" };
         begins.strftime(format).to_string()
     }
 
-    fn figures(&self, totals: &[Total]) -> Vec<Figures> {
-        let mut sorted: Vec<Vec<Total>> = (0..self.count).map(|_| Vec::new()).collect();
+    /// What each bar shows.
+    fn bars(&self, totals: &[Total]) -> Vec<Bar> {
+        let mut bars: Vec<Bar> = (0..self.count).map(|_| Bar::default()).collect();
         for total in totals {
             let index = (total.key.hour - self.first_hour).div_euclid(self.length);
             let index = usize::try_from(index).ok();
-            if let Some(bucket) = index.and_then(|index| sorted.get_mut(index)) {
-                bucket.push(total.clone());
+            if let Some(bar) = index.and_then(|index| bars.get_mut(index)) {
+                bar.add(total);
             }
         }
-        let buckets = (0..).zip(&sorted);
-        let told =
-            buckets.map(|(index, totals)| report::report(totals, self.span(index), None).all);
-        told.collect()
+        bars
+    }
+}
+
+/// What is counted of the turns that ended in one span.
+#[derive(Default)]
+struct Bar {
+    replied: i64,
+    handed_off: i64,
+    skipped: i64,
+    dead: i64,
+    to_answer: Histogram,
+}
+
+impl Bar {
+    fn add(&mut self, total: &Total) {
+        let count = total.count;
+        match total.key.what.as_str() {
+            "replied" => {
+                self.replied += count;
+                self.to_answer.add(total.key.bucket, count);
+            }
+            "handed_off" => self.handed_off += count,
+            "skipped" => self.skipped += count,
+            "dead" => self.dead += count,
+            _ => {}
+        }
     }
 }
 
 /// One of outcomes, one of answer times.
 pub(super) fn charts(totals: &[Total], buckets: &Buckets, ids: [&'static str; 2]) -> [Chart; 2] {
-    let figures = buckets.figures(totals);
+    let bars = buckets.bars(totals);
     let labels: Vec<String> = (0..buckets.count)
         .map(|index| buckets.label(index))
         .collect();
@@ -80,13 +96,13 @@ pub(super) fn charts(totals: &[Total], buckets: &Buckets, ids: [&'static str; 2]
         Chart::new(
             (ids[0], outcomes, over),
             &labels,
-            &by_outcome(&figures),
+            &by_outcome(&bars),
             Unit::Count,
         ),
         Chart::new(
             (ids[1], times, over),
             &labels,
-            &by_time(&figures),
+            &by_time(&bars),
             Unit::Seconds,
         ),
     ]
@@ -101,41 +117,38 @@ const fn titles(buckets: &Buckets) -> [&'static str; 2] {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "nobody counts that far")]
-fn by_outcome(figures: &[Figures]) -> Vec<Series> {
-    let series = |name, class, of: fn(&Figures) -> i64| Series {
+fn by_outcome(bars: &[Bar]) -> Vec<Series> {
+    let series = |name, class, of: fn(&Bar) -> i64| Series {
         name,
         class,
-        values: figures
-            .iter()
-            .map(|figures| Some(of(figures) as f64))
-            .collect(),
+        values: bars.iter().map(|bar| Some(of(bar) as f64)).collect(),
         reaches: false,
     };
     vec![
-        series("answered", "s1", |figures| figures.replied),
-        series("to humans", "s2", Figures::handovers),
-        series("left alone", "s3", Figures::left_alone),
-        series("dead letters", "s4", |figures| figures.dead),
+        series("answered", "s1", |bar| bar.replied),
+        series("to humans", "s2", |bar| bar.handed_off),
+        series("left alone", "s3", |bar| bar.skipped),
+        series("dead letters", "s4", |bar| bar.dead),
     ]
 }
 
-fn by_time(figures: &[Figures]) -> Vec<Series> {
-    let median = |figures: &Figures| Some(figures.to_answer.median()?.as_secs_f64());
-    let rest = |figures: &Figures| {
-        let slow = figures.to_answer.p95()?.as_secs_f64();
-        Some((slow - median(figures)?).max(0.0))
+fn by_time(bars: &[Bar]) -> Vec<Series> {
+    let median = |bar: &Bar| Some(bar.to_answer.median()?.as_secs_f64());
+    let rest = |bar: &Bar| {
+        let slow = bar.to_answer.p95()?.as_secs_f64();
+        Some((slow - median(bar)?).max(0.0))
     };
     vec![
         Series {
             name: "half within",
             class: "s1",
-            values: figures.iter().map(median).collect(),
+            values: bars.iter().map(median).collect(),
             reaches: false,
         },
         Series {
             name: "95 of 100 within",
             class: "s5",
-            values: figures.iter().map(rest).collect(),
+            values: bars.iter().map(rest).collect(),
             reaches: true,
         },
     ]

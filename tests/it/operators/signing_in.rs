@@ -57,11 +57,14 @@ async fn a_page_whose_session_is_over_leads_to_the_door() {
     page.open(&url(&relay, "/dead-letters")).await;
     page.type_text(TOKEN).await;
     page.follow("button").await;
-    // Who looks at another tab hears of nothing in this one.
-    let other = browser.page().await;
-    other.open(&url(&relay, "/")).await;
-    other.follow("form[action='/sign-out'] button").await;
-    page.leaves(page.to_front()).await;
+    page.leaves(async {
+        // Who looks at another tab hears of nothing in this one.
+        let other = browser.page().await;
+        other.open(&url(&relay, "/")).await;
+        other.follow("form[action='/sign-out'] button").await;
+        page.to_front().await;
+    })
+    .await;
     assert_eq!(
         page.eval("location.pathname + location.search").await,
         "/sign-in?to=%2Fdead-letters"
