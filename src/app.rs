@@ -3,7 +3,6 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -30,7 +29,7 @@ const LAST_SPANS_WITHIN: Duration = Duration::from_secs(1);
 pub struct Listeners {
     /// For webhooks and health.
     pub public: TcpListener,
-    /// For metrics.
+    /// For metrics, the admin API and the pages.
     pub admin: TcpListener,
     /// Whether somebody else holds the public socket too, so that whoever connects while
     /// no relay runs waits for the next one.
@@ -174,14 +173,14 @@ fn wire(
         history: store,
         clock,
         metrics,
-        stopping: AtomicBool::new(false),
+        stopping: CancellationToken::new(),
     })
 }
 
 /// Accepts no more, claims no more, waits for what runs, then lets it go.
 async fn shut_down(state: &State, stopping: &Stopping, mut servers: JoinSet<()>, grace: Duration) {
     tracing::info!(grace_s = grace.as_secs_f64(), "stopping");
-    state.stopping.store(true, Ordering::Relaxed);
+    state.stopping.cancel();
     stopping.claim_no_more.cancel();
     let finished = finish_within(grace, async {
         while servers.join_next().await.is_some() {}

@@ -73,6 +73,7 @@ pub mod text;
 
 pub mod clock;
 pub mod conversation;
+pub mod dead_letter;
 pub mod id;
 pub mod outcome;
 pub mod systemd;

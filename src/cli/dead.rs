@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::ConfigFile;
 use super::output::say;
@@ -61,9 +61,7 @@ pub(super) async fn run(command: DeadCommand) -> anyhow::Result<ExitCode> {
         DeadCommand::Show { file, id, json } => show(&*open(&file).await?, id, json).await,
         DeadCommand::Retry(which) => {
             let store = open(&which.file).await?;
-            let ids = which
-                .ids(&*store, |letter| letter.turn_id.is_some())
-                .await?;
+            let ids = which.ids(&*store, DeadLetter::can_be_retried).await?;
             let otherwise = "not a dead turn's id, or its conversation has an unfinished turn; only `dead drop` settles a webhook";
             settle(&ids, "waits again", otherwise, async |id| {
                 let request = RetryRequest {
@@ -108,7 +106,7 @@ async fn open(file: &ConfigFile) -> anyhow::Result<Arc<dyn Database>> {
 async fn list(store: &dyn Database, as_json: bool) -> anyhow::Result<ExitCode> {
     let letters = store.dead_letters().await?;
     if as_json {
-        let shown: Vec<Value> = letters.iter().map(to_json).collect();
+        let shown: Vec<Value> = letters.iter().map(DeadLetter::to_json).collect();
         say(format_args!("{:#}", Value::Array(shown)))?;
     } else if letters.is_empty() {
         say("no dead letters")?;
@@ -117,12 +115,12 @@ async fn list(store: &dyn Database, as_json: bool) -> anyhow::Result<ExitCode> {
         for letter in &letters {
             let cells = [
                 letter.id.0.to_string(),
-                time(letter),
+                letter.time(),
                 letter.account.to_string(),
-                kind(letter).to_owned(),
+                letter.kind().to_owned(),
                 conversation(letter),
                 letter.error.clone(),
-                what_to_do(letter).to_owned(),
+                letter.what_to_do().to_owned(),
             ];
             say(cells.join("\t"))?;
         }
@@ -136,17 +134,17 @@ async fn show(store: &dyn Database, id: i64, as_json: bool) -> anyhow::Result<Ex
         anyhow::bail!("there is no dead letter {id}; see `gladly-relay dead list`");
     };
     if as_json {
-        say(format_args!("{:#}", to_json(letter)))?;
+        say(format_args!("{:#}", letter.to_json()))?;
         return Ok(ExitCode::SUCCESS);
     }
     let lines = [
         ("id", id.to_string()),
-        ("time", time(letter)),
+        ("time", letter.time()),
         ("account", letter.account.to_string()),
-        ("kind", kind(letter).to_owned()),
+        ("kind", letter.kind().to_owned()),
         ("conversation", conversation(letter)),
         ("what happened", letter.error.clone()),
-        ("what to do", what_to_do(letter).to_owned()),
+        ("what to do", letter.what_to_do().to_owned()),
     ];
     for (name, value) in lines {
         say(format_args!("{:<15}{value}", format!("{name}:")))?;
@@ -154,42 +152,9 @@ async fn show(store: &dyn Database, id: i64, as_json: bool) -> anyhow::Result<Ex
     Ok(ExitCode::SUCCESS)
 }
 
-fn time(letter: &DeadLetter) -> String {
-    letter.created_at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
-}
-
-/// The webhook's type, or that it is a turn.
-fn kind(letter: &DeadLetter) -> &str {
-    letter.event_type.as_deref().unwrap_or("turn")
-}
-
 fn conversation(letter: &DeadLetter) -> String {
     let id = letter.conversation_id.as_ref();
     id.map_or_else(|| "-".to_owned(), ToString::to_string)
-}
-
-fn what_to_do(letter: &DeadLetter) -> &'static str {
-    if letter.turn_id.is_none() {
-        "look for the message in Gladly, answer it there, then drop this"
-    } else if letter.may_have_written {
-        "look at the conversation in Gladly; then drop this, or retry it: it goes to a human, and nothing is written twice"
-    } else {
-        "mend the cause, then retry this: the bot answers or a human gets it; or answer in Gladly, then drop it"
-    }
-}
-
-fn to_json(letter: &DeadLetter) -> Value {
-    json!({
-        "id": letter.id.0,
-        "at": time(letter),
-        "account": letter.account.to_string(),
-        "kind": kind(letter),
-        "turn_id": letter.turn_id.as_ref().map(ToString::to_string),
-        "conversation_id": letter.conversation_id.as_ref().map(ToString::to_string),
-        "may_have_written": letter.may_have_written,
-        "error": letter.error,
-        "what_to_do": what_to_do(letter),
-    })
 }
 
 async fn settle(

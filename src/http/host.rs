@@ -9,20 +9,11 @@ use axum::extract::Request;
 use axum::http::HeaderMap;
 use axum::http::header::HOST;
 use axum::http::uri::Authority;
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
 
-use super::problem::Problem;
-
-/// Lets those pass who ask by such a name, in the header and wherever else they
-/// name a host.
-pub(super) async fn require_loopback(request: Request, next: Next) -> Response {
+/// Whether they ask by such a name, in the header and wherever else they name a host.
+pub(super) fn is_asked_by_loopback(request: &Request) -> bool {
     let named = request.uri().host().is_none_or(is_loopback);
-    if named && host(request.headers()).is_some_and(|host| is_loopback(host.host())) {
-        next.run(request).await
-    } else {
-        Problem::not_by_this_name().into_response()
-    }
+    named && host(request.headers()).is_some_and(|host| is_loopback(host.host()))
 }
 
 /// The one `Host`, without its port.

@@ -1,10 +1,14 @@
-//! The two listeners: webhooks and health in public; metrics, and an API that tells what
-//! was, for operators.
+//! The two listeners: webhooks and health in public; metrics, an API and pages for
+//! operators.
 
+mod accounts;
 mod admin;
 mod api;
+mod gate;
 mod health;
 mod host;
+mod pages;
+mod parameters;
 mod password;
 mod problem;
 mod server;
@@ -12,7 +16,6 @@ mod unread;
 mod webhook;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
 use axum::extract::{MatchedPath, Request};
@@ -20,15 +23,16 @@ use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use secrecy::SecretString;
+use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::account::Accounts;
 use crate::clock::Clock;
 use crate::relay::Relay;
-use crate::store::{History, Operations, Store};
+use crate::store::{History, Operations, Store, StoreError};
 use crate::telemetry::Metrics;
+use gate::Gate;
 pub use health::from_here;
-use password::Password;
 use problem::Problem;
 pub use server::{Limits, serve};
 
@@ -53,12 +57,12 @@ pub struct State {
     /// Shown on the admin listener.
     pub metrics: Arc<Metrics>,
     /// Set once the relay stops: it is not ready any more.
-    pub stopping: AtomicBool,
+    pub stopping: CancellationToken,
 }
 
 impl State {
     fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::Relaxed)
+        self.stopping.is_cancelled()
     }
 }
 
@@ -71,16 +75,27 @@ pub fn public_router(state: Arc<State>) -> Router {
 }
 
 /// What only operators may reach: with the password, or if there is none, by a
-/// loopback name or address.
+/// loopback name or address. Whoever asks for the password may be asked by anybody.
 pub fn admin_router(state: Arc<State>, password: Option<&SecretString>) -> Router {
-    let router = refusing(admin::router().merge(api::router()));
-    let router = if let Some(password) = password {
-        let require = middleware::from_fn_with_state(Password::new(password), password::require);
-        router.layer(require)
-    } else {
-        router.layer(middleware::from_fn(host::require_loopback))
-    };
+    let gate = Arc::new(Gate::new(password, state.clock.clone()));
+    let kept = admin::router()
+        .merge(api::router())
+        .merge(pages::router(gate.clone()));
+    let require = middleware::from_fn_with_state(gate.clone(), gate::require);
+    let kept = refusing(kept).layer(require);
+    let greet = middleware::from_fn_with_state(gate.clone(), gate::greet);
+    let open = pages::open_router(gate)
+        .method_not_allowed_fallback(async || Problem::method_not_allowed())
+        .layer(greet);
+    let router = kept.merge(open).layer(middleware::from_fn(pages::confine));
     finish(router).with_state(state)
+}
+
+/// The store can't be read now.
+#[expect(clippy::needless_pass_by_value, reason = "made for `map_err`")]
+fn unreadable(error: StoreError) -> Problem {
+    tracing::error!(%error, "what an operator asked for could not be read");
+    Problem::unavailable("the store cannot be read")
 }
 
 /// What is not there is refused like what is there, for whoever may not ask.

@@ -1,58 +1,47 @@
 //! The admin listener's password: Bearer, or Basic with any user name.
 
-use axum::extract::{Request, State as Shared};
-use axum::http::header::AUTHORIZATION;
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use super::problem::Problem;
-
 /// A digest of it: two of these are compared in constant time.
 #[derive(Clone, Copy)]
 pub(super) struct Password([u8; 32]);
+
+/// How it was given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Given {
+    /// By a program that was told to.
+    Bearer,
+    /// Perhaps by a browser, on its own.
+    Basic,
+}
 
 impl Password {
     pub(super) fn new(password: &SecretString) -> Self {
         Self(Sha256::digest(password.expose_secret()).into())
     }
 
-    fn is(&self, given: &[u8]) -> bool {
+    /// Whether this is it.
+    pub(super) fn is(&self, given: &[u8]) -> bool {
         let given: [u8; 32] = Sha256::digest(given).into();
         self.0.ct_eq(&given).into()
     }
 
-    /// Whether this value of `Authorization` holds it.
-    fn is_in(&self, authorization: &[u8]) -> bool {
-        let Some(space) = authorization.iter().position(|byte| *byte == b' ') else {
-            return false;
-        };
+    /// How this value of `Authorization` holds it; none if it does not.
+    pub(super) fn given_in(&self, authorization: &[u8]) -> Option<Given> {
+        let space = authorization.iter().position(|byte| *byte == b' ')?;
         let (scheme, value) = (&authorization[..space], &authorization[space + 1..]);
         if scheme.eq_ignore_ascii_case(b"bearer") {
-            return self.is(value);
+            return self.is(value).then_some(Given::Bearer);
         }
         let pair = BASE64.decode(value).unwrap_or_default();
         let colon = pair.iter().position(|byte| *byte == b':');
-        scheme.eq_ignore_ascii_case(b"basic")
-            && colon.is_some_and(|colon| self.is(&pair[colon + 1..]))
-    }
-}
-
-/// Lets those pass who know it.
-pub(super) async fn require(
-    Shared(password): Shared<Password>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let given = request.headers().get(AUTHORIZATION);
-    if given.is_some_and(|given| password.is_in(given.as_bytes())) {
-        next.run(request).await
-    } else {
-        Problem::no_password().into_response()
+        let is_basic = scheme.eq_ignore_ascii_case(b"basic");
+        let is_right = is_basic && colon.is_some_and(|colon| self.is(&pair[colon + 1..]));
+        is_right.then_some(Given::Basic)
     }
 }
 
@@ -78,7 +67,8 @@ mod tests {
             (String::new(), false),
         ];
         for (given, right) in cases {
-            assert_eq!(password.is_in(given.as_bytes()), right, "{given}");
+            let taken = password.given_in(given.as_bytes()).is_some();
+            assert_eq!(taken, right, "{given}");
         }
     }
 }

@@ -49,6 +49,34 @@ impl Problem {
         )
     }
 
+    /// A script of a page whose session is over. A browser asks nobody for a password
+    /// by this.
+    pub(super) const fn signed_out() -> Self {
+        Self {
+            status: StatusCode::UNAUTHORIZED,
+            detail: "the session is over; sign in again",
+            header: Some((WWW_AUTHENTICATE, "Bearer realm=\"gladly-relay admin\"")),
+        }
+    }
+
+    /// Another site may have made a browser ask.
+    pub(super) const fn forged() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "only the relay's own pages may ask for this without the admin token: Sec-Fetch-Site must be same-origin, or Origin the Host",
+        )
+    }
+
+    /// No such dead letter.
+    pub(super) const fn no_such_letter() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "there is no such dead letter")
+    }
+
+    /// A dead letter that can't be retried.
+    pub(super) const fn conflict(detail: &'static str) -> Self {
+        Self::new(StatusCode::CONFLICT, detail)
+    }
+
     pub(super) const fn malformed() -> Self {
         Self::new(
             StatusCode::BAD_REQUEST,

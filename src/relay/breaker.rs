@@ -51,8 +51,7 @@ impl Breaker {
     }
 
     /// Whether questions are being kept back.
-    #[cfg(test)]
-    fn is_open(&self) -> bool {
+    pub(super) fn is_open(&self) -> bool {
         self.probe_at.is_some()
     }
 }

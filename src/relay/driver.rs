@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use super::driving::Driving;
+use super::news::{News, TurnNews};
 use super::run::{Run, after_panic};
 use super::turn::Turn;
 use super::{Account, Shared};
@@ -113,6 +114,10 @@ async fn run_to_end(
 ) {
     tracing::debug!(messages = stored.messages.len(), "the turn runs");
     let unfinished = Unfinished::of(&shared, account, &stored, driving.runner);
+    let news = TurnNews::of(&stored);
+    if stored.state.is_none() {
+        shared.newsroom.tell(News::Turn(news.clone()));
+    }
     let run = match Turn::restore(stored) {
         Ok(turn) => Run::new(
             shared.clone(),
@@ -120,6 +125,7 @@ async fn run_to_end(
             turn,
             standing,
             driving.clone(),
+            news,
         ),
         Err(what) => {
             let error = format!("its stored row can't be read: {what}");
@@ -133,6 +139,8 @@ async fn run_to_end(
             };
             if unfinished.save(progress).await {
                 shared.metrics.turn(&account.name, &outcome, Duration::ZERO);
+                let news = news.ended(&outcome, shared.clock.now().at);
+                shared.newsroom.tell(News::Turn(news));
             }
             return;
         }

@@ -66,6 +66,7 @@ impl Relay {
             count(kind, WebhookResult::Ignored);
             return Ok(Receipt::Ignored);
         };
+        account.seen.heard(shared.clock.now().at);
         let heard = Heard {
             source: Source::Webhook,
             within: account.policy.answer_deadline,

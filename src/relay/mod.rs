@@ -21,18 +21,24 @@ pub mod policy;
 
 mod breaker;
 mod late_note;
+mod news;
 mod running;
+mod state;
 mod sweep;
 mod thinking;
 mod upkeep;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::{Notify, Semaphore};
+
+use reqwest::Url;
+use tokio::sync::{Notify, Semaphore, broadcast};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use intake::{Receipt, ReceiveError};
+pub use news::{News, TurnNews};
+pub use state::{AccountState, WebhookState};
 
 use crate::clock::Clock;
 use crate::config::{AccountConfig, Config, Policy};
@@ -45,8 +51,10 @@ use crate::{gladly, gleen};
 use breaker::Breaker;
 use keeper::Keeper;
 use late_note::LateNotes;
+use news::Newsroom;
 use running::Running;
 use starter::Starter;
+use state::Seen;
 use thinking::Thinking;
 
 /// The most turns of one account that run at once. Those that only wait for
@@ -58,6 +66,8 @@ pub struct Relay {
     accounts: BTreeMap<AccountName, Arc<Account>>,
     paces: Vec<Arc<Pace>>,
     shared: Arc<Shared>,
+    /// What it is called among others.
+    name: String,
 }
 
 /// What every turn needs, whatever its account.
@@ -67,6 +77,7 @@ struct Shared {
     metrics: Arc<Metrics>,
     traces: Traces,
     running: Running,
+    newsroom: Newsroom,
 }
 
 /// One account's access to the outside, and its limits.
@@ -75,6 +86,7 @@ struct Account {
     bot: Bot,
     handoff_inbox_id: InboxId,
     policy: Policy,
+    gladly_url: Url,
     gladly: gladly::Client,
     /// What its organization allows, as configured.
     calls_per_second: u32,
@@ -84,6 +96,7 @@ struct Account {
     late_notes: LateNotes,
     /// The relay that runs its turns, by its name.
     driven_by: Mutex<Option<String>>,
+    seen: Seen,
     /// Told when a message has been journaled or a lane became free.
     wake: Notify,
     /// One permit per turn that may run: a bound for memory, not a limit to feel.
@@ -131,6 +144,7 @@ impl Relay {
             metrics,
             traces,
             running: Running::default(),
+            newsroom: Newsroom::default(),
         });
         let (mut wired, mut paces) = (BTreeMap::new(), BTreeMap::new());
         for config in accounts {
@@ -147,6 +161,7 @@ impl Relay {
             accounts: wired,
             paces: paces.into_values().collect(),
             shared,
+            name: name_of_this_process(),
         })
     }
 
@@ -174,6 +189,7 @@ impl Relay {
             let runner = Runner(fastrand::u32(..));
             for organization in &organizations {
                 starter.begin(organization, runner, |_| ());
+                starter.tell_driver(organization, Some(&self.name), true);
             }
         }
         for pace in &self.paces {
@@ -199,6 +215,25 @@ impl Relay {
         self.accounts
             .iter()
             .map(move |(name, account)| (name, used(account)))
+    }
+
+    /// What it is called among others: its machine and its process.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Hears of every turn and every account from now on.
+    pub fn news(&self) -> broadcast::Receiver<News> {
+        self.shared.newsroom.subscribe()
+    }
+
+    /// Lets the account's driver look at once for what another hand has changed in the
+    /// store, and those who watch know of it.
+    pub fn changed(&self, account: &AccountName) {
+        if let Some(account) = self.accounts.get(account) {
+            account.wake.notify_one();
+        }
+        self.shared.newsroom.tell(News::Account(account.clone()));
     }
 
     /// The turns that are running, for the log of a stop that cut them short.
@@ -231,13 +266,14 @@ fn organizations(accounts: &[AccountConfig]) -> Vec<Organization> {
 }
 
 impl Account {
-    /// Remembers which relay runs its turns.
-    fn driven_by(&self, driver: Option<&str>) {
+    /// Remembers which relay runs its turns. True if it was not so before.
+    fn driven_by(&self, driver: Option<&str>) -> bool {
         let mut driven_by = self
             .driven_by
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        *driven_by = driver.map(str::to_owned);
+        let driver = driver.map(str::to_owned);
+        std::mem::replace(&mut *driven_by, driver.clone()) != driver
     }
 
     fn new(config: &AccountConfig, pace: Arc<Pace>, shared: &Shared) -> anyhow::Result<Self> {
@@ -251,6 +287,7 @@ impl Account {
             handoff_inbox_id: config.gladly.handoff_inbox_id.clone(),
             policy: config.policy.clone(),
             calls_per_second: config.gladly.requests_per_second,
+            gladly_url: config.gladly.url.clone(),
             gladly: gladly::Client::new(
                 &config.name,
                 &config.gladly,
@@ -263,6 +300,7 @@ impl Account {
             thinking: Thinking::default(),
             late_notes: LateNotes::default(),
             driven_by: Mutex::default(),
+            seen: Seen::default(),
             wake: Notify::new(),
             turn_permits: Arc::new(Semaphore::new(RUNNING_TURNS)),
             question_permits: Semaphore::new(config.max_concurrent_questions),

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::breaker::Breaker;
 use super::driving::Driving;
 use super::late_note::LateNote;
+use super::news::{News, TurnNews};
 use super::turn::{Action, Context, Happened, PartKind, Purpose, Question, Step, Turn};
 use super::{Account, Shared};
 use crate::clock::{later, time_until};
@@ -49,6 +50,8 @@ pub(super) struct Run {
     engaged: Engaged,
     /// What it is run under.
     driving: Arc<Driving>,
+    /// What is told of it.
+    news: TurnNews,
 }
 
 /// The store was told to stop, or gave the turn to somebody else.
@@ -61,6 +64,7 @@ impl Run {
         turn: Turn,
         standing: Standing,
         driving: Arc<Driving>,
+        news: TurnNews,
     ) -> Self {
         let revision = standing.known.facts.revision();
         let engaged = account.gladly.engage();
@@ -73,6 +77,7 @@ impl Run {
             permits: Permits::default(),
             engaged,
             driving,
+            news,
         }
     }
 
@@ -496,6 +501,8 @@ impl Run {
             let now = self.shared.clock.now().at;
             let took = time_until(now, self.turn.received_at());
             self.shared.metrics.turn(&self.account.name, &outcome, took);
+            let news = News::Turn(self.news.clone().ended(&outcome, now));
+            self.shared.newsroom.tell(news);
             let left_to = matches!(outcome, Outcome::Skipped(_))
                 .then(|| self.standing.known.facts.holder())
                 .flatten();
@@ -585,6 +592,7 @@ impl Run {
     fn gleen_answered(&self) {
         if self.breaker().succeed() {
             self.shared.metrics.breaker(&self.account.name, false);
+            self.tell_of_account();
             tracing::info!("Gleen answers again: the breaker is closed");
         }
     }
@@ -601,8 +609,14 @@ impl Run {
         }
         if self.breaker().fail(Instant::now()) {
             self.shared.metrics.breaker(&self.account.name, true);
+            self.tell_of_account();
             tracing::error!(%error, "Gleen failed too often in a row: the breaker is open and humans get the conversations");
         }
+    }
+
+    fn tell_of_account(&self) {
+        let news = News::Account(self.account.name.clone());
+        self.shared.newsroom.tell(news);
     }
 
     fn breaker(&self) -> MutexGuard<'_, Breaker> {

@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use super::driver::Driver;
 use super::driving::Driving;
+use super::news::News;
 use super::sweep::Sweeper;
 use super::{Account, Relay, Shared, Stopping};
 use crate::config::Config;
@@ -106,7 +107,10 @@ impl Starter {
     ) {
         for account in self.accounts_of(&organization.accounts) {
             self.shared.metrics.driver(&account.name, here);
-            account.driven_by(driver);
+            if account.driven_by(driver) {
+                let news = News::Account(account.name.clone());
+                self.shared.newsroom.tell(news);
+            }
         }
     }
 

@@ -50,8 +50,18 @@ pub struct Figures {
     pub to_human: Histogram,
     /// Calls to Gladly that turns made.
     pub calls: i64,
-    by_hour: HashMap<(AccountName, i64), i64>,
-    per_second: HashMap<AccountName, i64>,
+    /// Totals of one hour mostly come together: then it stands here once.
+    by_hour: Vec<Calls>,
+}
+
+/// The calls of an account in an hour.
+#[derive(Debug, Clone)]
+struct Calls {
+    account: AccountName,
+    hour: i64,
+    made: i64,
+    /// As many a second as its organization allowed.
+    per_second: i64,
 }
 
 /// Lengths of time, by bucket.
@@ -90,10 +100,7 @@ impl Figures {
         let (key, count) = (&total.key, total.count);
         self.messages += total.messages;
         self.calls += total.calls;
-        let hour = (key.account.clone(), key.hour);
-        *self.by_hour.entry(hour).or_default() += total.calls;
-        let per_second = self.per_second.entry(key.account.clone()).or_default();
-        *per_second = i64::from(total.per_second).max(*per_second);
+        self.add_calls(total);
         for (bit, sum) in [
             (FIRST_MESSAGE, &mut self.with_a_message),
             (FIRST_QUESTION, &mut self.involved),
@@ -109,10 +116,10 @@ impl Figures {
                 self.to_answer.add(key.bucket, count);
             }
             "handed_off" => {
-                *self.handed_off.entry(key.reason.clone()).or_default() += count;
+                add_to(&mut self.handed_off, &key.reason, count);
                 self.to_human.add(key.bucket, count);
             }
-            "skipped" => *self.skipped.entry(key.reason.clone()).or_default() += count,
+            "skipped" => add_to(&mut self.skipped, &key.reason, count),
             "dead" => self.dead += count,
             CONTAINED => self.contained += count,
             REOPENED => self.reopened += count,
@@ -120,6 +127,34 @@ impl Figures {
             // Of a newer version.
             _ => {}
         }
+    }
+
+    fn add_calls(&mut self, total: &Total) {
+        let (key, calls) = (&total.key, total.calls);
+        let per_second = i64::from(total.per_second);
+        let last = self.by_hour.last_mut();
+        if let Some(hour) = last.filter(|hour| hour.hour == key.hour && hour.account == key.account)
+        {
+            hour.made += calls;
+            hour.per_second = hour.per_second.max(per_second);
+        } else {
+            self.by_hour.push(Calls {
+                account: key.account.clone(),
+                hour: key.hour,
+                made: calls,
+                per_second,
+            });
+        }
+    }
+
+    /// What each account's organization allowed a second.
+    fn allowed(&self) -> HashMap<&AccountName, i64> {
+        let mut allowed = HashMap::new();
+        for hour in &self.by_hour {
+            let per_second: &mut i64 = allowed.entry(&hour.account).or_default();
+            *per_second = hour.per_second.max(*per_second);
+        }
+        allowed
     }
 
     /// All turns that have ended.
@@ -172,14 +207,19 @@ impl Figures {
     /// The share of Gladly's limit that turns' calls took on average; none if nobody
     /// told what it is.
     pub fn limit_used(&self) -> Option<f64> {
-        let allowed: i64 = self.per_second.values().sum();
+        let allowed: i64 = self.allowed().values().sum();
         ratio(self.calls, allowed * SECONDS_PER_HOUR * self.hours)
     }
 
     /// The same in the busiest hour of the busiest account.
     pub fn limit_used_at_most(&self) -> Option<f64> {
-        let used = self.by_hour.iter().filter_map(|((account, _), calls)| {
-            let allowed = self.per_second.get(account)? * SECONDS_PER_HOUR;
+        let (allowed, mut by_hour) = (self.allowed(), HashMap::new());
+        for hour in &self.by_hour {
+            let calls: &mut i64 = by_hour.entry((&hour.account, hour.hour)).or_default();
+            *calls += hour.made;
+        }
+        let used = by_hour.iter().filter_map(|((account, _), calls)| {
+            let allowed = allowed.get(account)? * SECONDS_PER_HOUR;
             ratio(*calls, allowed)
         });
         used.reduce(f64::max)
@@ -201,7 +241,8 @@ impl Share {
 }
 
 impl Histogram {
-    fn add(&mut self, bucket: u16, count: i64) {
+    /// Counts so many more in a bucket.
+    pub fn add(&mut self, bucket: u16, count: i64) {
         *self.0.entry(bucket).or_default() += count;
     }
 
@@ -242,4 +283,12 @@ impl Histogram {
 #[expect(clippy::cast_precision_loss, reason = "nobody counts that far")]
 fn ratio(some: i64, all: i64) -> Option<f64> {
     (all > 0).then(|| some as f64 / all as f64)
+}
+
+fn add_to(counts: &mut BTreeMap<String, i64>, word: &str, count: i64) {
+    if let Some(sum) = counts.get_mut(word) {
+        *sum += count;
+    } else {
+        counts.insert(word.to_owned(), count);
+    }
 }

@@ -128,6 +128,8 @@ pub fn report(totals: &[Total], span: Span, account: Option<AccountName>) -> Rep
         accounts: BTreeMap::new(),
         days: BTreeMap::new(),
     };
+    // Totals of one hour mostly stand together, and there are very many.
+    let mut day = (i64::MIN, String::new());
     for total in totals {
         let (hour, account) = (total.key.hour, &total.key.account);
         if hour < span.from_hour {
@@ -137,8 +139,10 @@ pub fn report(totals: &[Total], span: Span, account: Option<AccountName>) -> Rep
         report.all.add(total);
         let of_account = report.accounts.entry(account.clone());
         of_account.or_default().add(total);
-        let day = hour_begins(hour).strftime("%Y-%m-%d").to_string();
-        let of_day = report.days.entry((day, account.clone()));
+        if day.0 != hour {
+            day = (hour, hour_begins(hour).strftime("%Y-%m-%d").to_string());
+        }
+        let of_day = report.days.entry((day.1.clone(), account.clone()));
         of_day.or_default().add(total);
     }
     for figures in report.accounts.values_mut() {

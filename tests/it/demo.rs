@@ -17,6 +17,7 @@ fn the_demo_tells_the_whole_story_without_a_terminal() {
     assert!(!told.contains('\x1b'), "colours are for terminals");
     let mut rest = told.as_str();
     for line in [
+        "shows what it does",
         "bot  I can look that up.",
         "Your order 12345 is on its way",
         "✓  Follow-up: same thread",

@@ -32,6 +32,7 @@ mod history;
 mod language;
 mod merges;
 mod note;
+mod operators;
 #[cfg(feature = "otlp")]
 mod otlp;
 mod pace;

@@ -1,7 +1,6 @@
 //! Every delivery gets the answer of the interface, and nothing is lost.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use axum::body::Body;
 use axum::http::Request;
@@ -14,6 +13,7 @@ use gladly_relay::sim::Message;
 use gladly_relay::store::{Operations, Sqlite, Store};
 use gladly_relay::telemetry::{Metrics, Traces};
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use crate::support::{IDENTIFIER, Setup, TestRelay, soon};
@@ -144,6 +144,8 @@ async fn a_relay_that_stops_is_not_ready_and_keeps_what_still_reaches_it() {
     let config = Config::load(Some(&relay.config_file()), &Environment::default()).unwrap();
     let store = Arc::new(Sqlite::open(config.store.path().unwrap()).await.unwrap());
     let metrics = Arc::<Metrics>::default();
+    let stopping = CancellationToken::new();
+    stopping.cancel();
     let state = Arc::new(State {
         accounts: Accounts::new(&config.accounts),
         relay: Relay::new(
@@ -159,7 +161,7 @@ async fn a_relay_that_stops_is_not_ready_and_keeps_what_still_reaches_it() {
         history: store.clone(),
         clock: relay.clock.clone(),
         metrics,
-        stopping: AtomicBool::new(true),
+        stopping,
     });
     let webhook = Request::post("/webhooks/gladly")
         .header("X-Account-Identifier", IDENTIFIER)

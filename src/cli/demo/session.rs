@@ -63,6 +63,8 @@ impl Session {
         self.screen.heading("gladly-relay demo");
         let relay = format!("http://{}, the real one", stage.relay_address);
         self.screen.fact("relay", &relay);
+        let pages = format!("http://{}/ shows what it does", stage.admin_address);
+        self.screen.fact("pages", &pages);
         let gladly = format!("{}, simulated", stage.gladly.url());
         self.screen.fact("Gladly", &gladly);
         let gleen = format!("{}, simulated", stage.gleen.url());

@@ -32,7 +32,7 @@ pub(super) struct Stage {
     pub(super) gleen: Gleen,
     /// The relay's public address.
     pub(super) relay_address: SocketAddr,
-    /// Where the relay serves its metrics.
+    /// Where the relay serves its metrics and its pages.
     pub(super) admin_address: SocketAddr,
     stop: CancellationToken,
     relay: JoinHandle<anyhow::Result<()>>,

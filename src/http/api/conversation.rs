@@ -7,10 +7,9 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::Value;
 
-use super::query::unreadable;
 use crate::explain::explain;
-use crate::http::State;
 use crate::http::problem::Problem;
+use crate::http::{State, unreadable};
 use crate::id::{AccountName, ConversationId};
 
 pub(super) fn router() -> Router<Arc<State>> {
@@ -26,7 +25,7 @@ async fn show(
     let id = ConversationId::parse(&id).map_err(|_| Problem::not_found())?;
     let account = AccountName::new(&account);
     let found = state.history.remembered(&id, Some(&account)).await;
-    let found = found.map_err(|error| unreadable(&error))?;
+    let found = found.map_err(unreadable)?;
     let one = found.first().ok_or(Problem::not_found())?;
     Ok(Json(explain(one, state.clock.now().at).to_json()))
 }

@@ -8,9 +8,9 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::Value;
 
-use super::query::{Query, unreadable};
-use crate::http::State;
+use crate::http::parameters::Parameters;
 use crate::http::problem::Problem;
+use crate::http::{State, unreadable};
 use crate::report::{self, Span};
 
 /// What is reported of unless somebody says otherwise.
@@ -20,7 +20,10 @@ pub(super) fn router() -> Router<Arc<State>> {
     Router::new().route("/api/report", get(show))
 }
 
-async fn show(Shared(state): Shared<Arc<State>>, query: Query) -> Result<Json<Value>, Problem> {
+async fn show(
+    Shared(state): Shared<Arc<State>>,
+    query: Parameters,
+) -> Result<Json<Value>, Problem> {
     let now = state.clock.now().at;
     let span = query.get("since").map(|text| {
         Span::parse(text, now).ok_or(Problem::bad_parameter(
@@ -29,6 +32,6 @@ async fn show(Shared(state): Shared<Arc<State>>, query: Query) -> Result<Json<Va
     });
     let span = span.transpose()?.unwrap_or(Span::until(now, A_WEEK));
     let report = report::read(&*state.history, span, query.account()).await;
-    let report = report.map_err(|error| unreadable(&error))?;
+    let report = report.map_err(unreadable)?;
     Ok(Json(report.to_json()))
 }

@@ -7,10 +7,10 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::{Value, json};
 
-use super::query::{Query, unreadable};
 use crate::clock::time_until;
-use crate::http::State;
+use crate::http::parameters::Parameters;
 use crate::http::problem::Problem;
+use crate::http::{State, unreadable};
 use crate::id::ConversationId;
 use crate::report::parse_since;
 use crate::store::{Place, TurnQuery, TurnRow};
@@ -22,17 +22,16 @@ pub(super) fn router() -> Router<Arc<State>> {
     Router::new().route("/api/turns", get(list))
 }
 
-async fn list(Shared(state): Shared<Arc<State>>, query: Query) -> Result<Json<Value>, Problem> {
+async fn list(
+    Shared(state): Shared<Arc<State>>,
+    query: Parameters,
+) -> Result<Json<Value>, Problem> {
     let asked = read(&query, &state)?;
     let more = TurnQuery {
         limit: asked.limit + 1,
         ..asked.clone()
     };
-    let mut turns = state
-        .history
-        .turns(&more)
-        .await
-        .map_err(|error| unreadable(&error))?;
+    let mut turns = state.history.turns(&more).await.map_err(unreadable)?;
     let has_more = turns.len() > asked.limit;
     turns.truncate(asked.limit);
     let last = turns.last().filter(|_| has_more);
@@ -43,7 +42,7 @@ async fn list(Shared(state): Shared<Arc<State>>, query: Query) -> Result<Json<Va
 
 /// What is asked for. A word that no turn can have is asked for all the same: no
 /// turn has it.
-fn read(query: &Query, state: &State) -> Result<TurnQuery, Problem> {
+fn read(query: &Parameters, state: &State) -> Result<TurnQuery, Problem> {
     let wrong = |_| Problem::bad_parameter("conversation_id is not an id");
     let conversation_id = query.get("conversation_id").map(ConversationId::parse);
     let since = query.get("since").map(|text| {

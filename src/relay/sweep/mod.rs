@@ -17,6 +17,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::intake::Heard;
+use super::news::News;
+use super::state::WebhookState;
 use super::{Account, Shared};
 use crate::gladly::{
     Admission, Ask, Events, GladlyError, Permit, Precedence, Webhook, WebhookContent,
@@ -119,10 +121,15 @@ impl Sweeper {
         let Some(url) = self.public_url.clone() else {
             return false;
         };
-        let (enabled, trouble) = self.look_at_webhook(&url).await;
+        let (found, trouble) = self.look_at_webhook(&url).await;
         let name = &self.account.name;
-        self.shared.metrics.webhook_enabled(name, enabled);
-        let repaired = enabled == Some(true) && trouble.is_some();
+        self.shared
+            .metrics
+            .webhook_enabled(name, found.is_enabled());
+        if self.account.seen.webhook(found) {
+            self.shared.newsroom.tell(News::Account(name.clone()));
+        }
+        let repaired = found == WebhookState::Enabled && trouble.is_some();
         tell(
             &self.account,
             "the webhook can't be seen to",
@@ -135,29 +142,29 @@ impl Sweeper {
 
     /// Whether the webhook brings what happens, as far as that is known, and what was
     /// wrong with it.
-    async fn look_at_webhook(&self, url: &Url) -> (Option<bool>, Option<String>) {
+    async fn look_at_webhook(&self, url: &Url) -> (WebhookState, Option<String>) {
         let gladly = &self.account.gladly;
         let all = match look_up(gladly, Precedence::Later).await {
             Ok(all) => all,
-            Err(error) => return (None, Some(error)),
+            Err(error) => return (WebhookState::Unknown, Some(error)),
         };
         match plan::webhook(&all, url) {
-            plan::Webhook::On => (Some(true), None),
+            plan::Webhook::On => (WebhookState::Enabled, None),
             plan::Webhook::Missing => {
                 let what = format!("none leads to {url}; run `gladly-relay webhooks sync`");
-                (Some(false), Some(what))
+                (WebhookState::Missing, Some(what))
             }
             plan::Webhook::OffByHand => {
                 let what = "a person switched it off in Gladly; that is left alone".to_owned();
-                (Some(false), Some(what))
+                (WebhookState::Disabled, Some(what))
             }
             plan::Webhook::SwitchedOff { id, at } => match switch_on(gladly, id, url).await {
                 Ok(()) => {
                     tracing::warn!(account = %self.account.name, %url, switched_off_at = printable(at), "Gladly had switched the webhook off because deliveries failed; it is on again");
-                    (Some(true), Some(String::new()))
+                    (WebhookState::Enabled, Some(String::new()))
                 }
                 Err(error) => (
-                    Some(false),
+                    WebhookState::Disabled,
                     Some(format!("Gladly switched it off, and not on: {error}")),
                 ),
             },

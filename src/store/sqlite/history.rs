@@ -249,11 +249,17 @@ pub(super) fn totals(
 ) -> Result<Vec<Total>, StoreError> {
     let mut statement = connection.prepare_cached(TOTALS)?;
     let account = account.map(AccountName::as_str);
+    // There are very many rows, and few accounts.
+    let mut last = AccountName::new("");
     let found = statement.query_map(params![from_hour, until_hour, account], |row| {
+        let account = row.get_ref(1)?.as_str()?;
+        if last.as_str() != account {
+            last = AccountName::new(account);
+        }
         Ok(Total {
             key: TotalKey {
                 hour: row.get(0)?,
-                account: AccountName::new(row.get_ref(1)?.as_str()?),
+                account: last.clone(),
                 what: row.get(2)?,
                 reason: row.get(3)?,
                 firsts: row.get(4)?,

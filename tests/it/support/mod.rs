@@ -1,6 +1,7 @@
 //! What tests share: the relay with its simulators, and a store that tells
 //! what happens in it.
 
+mod browser;
 mod door;
 mod observed;
 mod process;
@@ -10,6 +11,7 @@ mod relay;
 use std::future::Future;
 use std::time::Duration;
 
+pub(crate) use browser::{Browser, Page};
 pub(crate) use door::Door;
 pub(crate) use observed::Observed;
 pub(crate) use process::RelayProcess;
