@@ -60,6 +60,9 @@ const NOW: &str = "SELECT clock, (extract(epoch FROM clock_timestamp()) * 1000):
 /// Of several looks at the clock the quickest tells best.
 const LOOKS_AT_CLOCK: usize = 5;
 
+/// A relay that has not been heard of for so long is given nothing more. What it holds
+/// stays its until the lease is over.
+const LIVELY: Duration = Duration::from_secs(4);
 /// How long one statement about leases may take: after that its holder counts as cut
 /// off anyway.
 const WITHIN: Duration = Duration::from_secs(4);
@@ -145,7 +148,7 @@ impl Leases for Register {
                     Statement::new(KNOWN).texts(organizations()),
                     Statement::new(RENEW).text(&peer.id).seconds(LEASE),
                     Statement::new(FORGET),
-                    Statement::new(PEERS).seconds(LEASE),
+                    Statement::new(PEERS).seconds(LIVELY),
                     Statement::new(LEASES).texts(organizations()),
                 ],
             )
