@@ -24,8 +24,10 @@ const BEGIN: &str = "BEGIN;
     SET LOCAL enable_mergejoin = off; SET LOCAL jit = off;
     SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = '20s';
     SET LOCAL idle_in_transaction_session_timeout = '4s'";
-/// By it the database tells afterwards what became of the transaction.
-const NUMBER: &str = "SELECT pg_current_xact_id()::text";
+/// By it the database tells afterwards what became of the transaction. First of all,
+/// so that whoever asks waits until the transaction is over.
+const SIGN: &str = "UPDATE writers SET batch = $2, seen_on = current_date WHERE writer = $1
+    RETURNING 1";
 const TURN_IDS: &str = "SELECT nextval('turn_ids') FROM generate_series(1, $1)";
 /// As the sequence counts.
 const BLOCK: i64 = 1_000;
@@ -44,9 +46,8 @@ pub(super) enum Undone {
     ByCommand(StoreError),
     /// The database can't be used; nothing was changed.
     Away(StoreError),
-    /// The connection was lost while it was committed: the transaction's number, and
-    /// the answers if it was.
-    Unknown(String, Vec<Answer>, StoreError),
+    /// The connection was lost while it was committed: the answers if it was.
+    Unknown(Vec<Answer>, StoreError),
 }
 
 /// Numbers for turns that begin, given out in blocks.
@@ -61,6 +62,8 @@ pub(super) struct Bench<'a> {
     pub(super) master: Option<&'a MasterKey>,
     pub(super) sealer: &'a Sealer,
     pub(super) turn_ids: &'a mut TurnIds,
+    /// The writer, and the number of this batch among its own.
+    pub(super) signature: (&'a str, i64),
     /// The accounts whose turns run here: nobody else needs to be woken for them.
     pub(super) driven: &'a (dyn Fn(&AccountName) -> bool + Sync),
 }
@@ -88,14 +91,14 @@ async fn transaction(
     if needs_key(commands) {
         bench.sealer.renew(client, commands).await.map_err(sort)?;
     }
-    let (begun, numbered) = join(
-        client.batch_execute(BEGIN),
-        Statement::new(NUMBER).run(client),
-    )
-    .await;
+    let (writer, number) = bench.signature;
+    let sign = Statement::new(SIGN).text(writer).number(number);
+    let (begun, signed) = join(client.batch_execute(BEGIN), sign.run(client)).await;
     begun.map_err(sort)?;
-    let number = numbered.map_err(sort)?;
-    let number: String = number.first().map(|row| row.get(0)).unwrap_or_default();
+    if signed.map_err(sort)?.is_empty() {
+        let what = "a writer's row is gone; it is made anew".to_owned();
+        return Err(Undone::Away(StoreError::Database(what)));
+    }
     let mut loaded = load(client, commands, bench.master).await.map_err(sort)?;
     let ids = bench
         .turn_ids
@@ -121,13 +124,12 @@ async fn transaction(
     if wakes {
         statements.push(Statement::new(WAKE));
     }
-    commit(client, statements, number, answers).await
+    commit(client, statements, answers).await
 }
 
 async fn commit(
     client: &Client,
     mut statements: Vec<Statement>,
-    number: String,
     answers: Vec<Answer>,
 ) -> Result<Vec<Answer>, Undone> {
     statements.push(Statement::new("COMMIT"));
@@ -139,7 +141,7 @@ async fn commit(
         None => Ok(answers),
         // What follows a statement that failed is refused, and COMMIT undoes it all.
         Some(error) if is_refusal(&error) => Err(sort(error)),
-        Some(error) => Err(Undone::Unknown(number, answers, error.into())),
+        Some(error) => Err(Undone::Unknown(answers, error.into())),
     }
 }
 

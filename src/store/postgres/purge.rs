@@ -66,6 +66,9 @@ const TOTALS: &str = "WITH gone AS (
     )
     SELECT count(*) FROM gone";
 
+/// Of relays that are gone. One that runs and writes nothing for days enters anew.
+const WRITERS: &str = "DELETE FROM writers WHERE seen_on < current_date - 7";
+
 /// Deletes what ended before `before`, and the keys that nothing needs.
 pub(super) async fn purge(
     client: &Client,
@@ -94,5 +97,6 @@ pub(super) async fn purge(
         }
     }
     Statement::new(KEYS).number(hour(now)).run(client).await?;
+    Statement::new(WRITERS).run(client).await?;
     Ok(())
 }

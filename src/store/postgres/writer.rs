@@ -4,7 +4,7 @@
 //! - If one command of a batch can't be done, each is done by itself, so that only
 //!   the bad one fails.
 //! - Where the connection breaks in the midst of a commit, the database is asked what
-//!   became of it.
+//!   became of it, by the signature that stands in every batch.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 use tokio_postgres::Client;
 
 use super::batch::{self, Bench, TurnIds, Undone};
@@ -38,7 +38,10 @@ const LEAVE_ALONE: [Duration; 2] = [Duration::from_millis(100), Duration::from_s
 /// How long to ask what became of a batch.
 const RESOLVE_WITHIN: Duration = Duration::from_secs(8);
 
-const STATUS: &str = "SELECT pg_xact_status($1::text::xid8)";
+/// Before anything is signed with it.
+const ENTER: &str = "INSERT INTO writers (writer, batch) VALUES ($1, 0) ON CONFLICT DO NOTHING";
+/// Waits for a transaction that the server has not given up yet.
+const SIGNED: &str = "SELECT batch FROM writers WHERE writer = $1 FOR UPDATE";
 /// The lanes of an account whose claims may be lost are due again.
 const MAKE_DUE: &str = "UPDATE conversations SET due_at = waiting_since
     WHERE account = ANY($1) AND waiting_since IS NOT NULL AND due_at IS NULL";
@@ -123,6 +126,9 @@ pub(super) fn closed() -> StoreError {
 
 struct Worker {
     shared: Arc<Shared>,
+    /// What its batches are signed with, and how many there were.
+    name: String,
+    batches: i64,
     client: Option<Client>,
     turn_ids: TurnIds,
     backoff: Backoff,
@@ -132,6 +138,8 @@ impl Worker {
     fn new(shared: &Arc<Shared>) -> Self {
         Self {
             shared: shared.clone(),
+            name: format!("{:032x}", fastrand::u128(..)),
+            batches: 0,
             client: None,
             turn_ids: TurnIds::default(),
             backoff: Backoff::default(),
@@ -170,7 +178,7 @@ impl Worker {
                 Undone::ByCommand(error)
                 | Undone::Collision(error)
                 | Undone::Away(error)
-                | Undone::Unknown(_, _, error),
+                | Undone::Unknown(_, error),
             ) => commands.iter().map(|_| Err(error.clone())).collect(),
         }
     }
@@ -184,12 +192,12 @@ impl Worker {
                     tracing::debug!(%error, "another relay was first; the batch is done again");
                     sleep(Duration::from_millis(fastrand::u64(1..10))).await;
                 }
-                Err(Undone::Unknown(number, answers, error)) => match self.resolve(&number).await {
+                Err(Undone::Unknown(answers, error)) => match self.was_committed().await {
                     Some(true) => return Ok(answers),
                     Some(false) => {}
                     None => {
                         self.doubt(commands);
-                        return Err(Undone::Unknown(number, answers, error));
+                        return Err(Undone::Unknown(answers, error));
                     }
                 },
                 done => return done,
@@ -204,11 +212,13 @@ impl Worker {
             _ => self.connect().await.map_err(Undone::Away)?,
         };
         let commands = &*self.with_lost(&client, commands).await?;
+        self.batches += 1;
         let driven = |account: &AccountName| lock(&shared.driven).contains(account);
         let mut bench = Bench {
             master: shared.master.as_ref(),
             sealer: &shared.sealer,
             turn_ids: &mut self.turn_ids,
+            signature: (&self.name, self.batches),
             driven: &driven,
         };
         let done = batch::run(&client, commands, &mut bench).await;
@@ -225,7 +235,7 @@ impl Worker {
 
     async fn connect(&mut self) -> Result<Client, StoreError> {
         self.backoff.may_try()?;
-        match self.shared.connector.connect().await {
+        match self.enter().await {
             Ok(client) => {
                 self.backoff = Backoff::default();
                 Ok(client)
@@ -234,20 +244,22 @@ impl Worker {
         }
     }
 
-    /// Whether the transaction was committed; none if nobody can tell.
-    async fn resolve(&mut self, number: &str) -> Option<bool> {
+    async fn enter(&self) -> Result<Client, tokio_postgres::Error> {
+        let client = self.shared.connector.connect().await?;
+        Statement::new(ENTER).text(&self.name).run(&client).await?;
+        Ok(client)
+    }
+
+    /// Whether the last batch was committed; none if nobody can tell.
+    async fn was_committed(&mut self) -> Option<bool> {
         let until = Instant::now() + RESOLVE_WITHIN;
         while Instant::now() < until {
             if let Ok(client) = self.shared.connector.connect().await {
-                let asked = Statement::new(STATUS).text(number).run(&client).await;
-                let status = asked
-                    .ok()
-                    .and_then(|rows| rows.first()?.get::<_, Option<String>>(0));
-                match status.as_deref() {
-                    Some("committed") => return Some(true),
-                    Some("aborted") => return Some(false),
-                    // Still on its way: the server has not noticed yet.
-                    _ => {}
+                let asked = Statement::new(SIGNED).text(&self.name).run(&client);
+                let signed = timeout_at(until, asked).await;
+                if let Ok(Ok(rows)) = signed {
+                    let last: Option<i64> = rows.first().map(|row| row.get(0));
+                    return Some(last == Some(self.batches));
                 }
             }
             sleep(LEAVE_ALONE[0]).await;

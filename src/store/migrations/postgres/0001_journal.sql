@@ -157,6 +157,15 @@ CREATE TABLE leases (
     draining_until timestamptz
 ) WITH (fillfactor = 50);
 
+-- What each writer of a relay has committed last. Where a connection breaks in the
+-- midst of a commit, this tells what became of it. A transaction's own number would
+-- not: after a crash it may be another's.
+CREATE TABLE writers (
+    writer  text COLLATE "C" PRIMARY KEY,
+    batch   bigint NOT NULL,
+    seen_on date NOT NULL DEFAULT current_date
+) WITH (fillfactor = 10);
+
 -- One row: written to see that writing works. The clock's number is the same for
 -- all relays that share the database.
 CREATE TABLE probe (
