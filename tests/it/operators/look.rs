@@ -146,7 +146,7 @@ async fn no_page_keeps_anybody_out_by_how_it_is_made() {
     let relay = with_a_password().await;
     page.open(&url(&relay, "/")).await;
     assert_eq!(serious(&page, &axe).await, "", "the door");
-    page.type_text("wrong").await;
+    page.fill("#token", "wrong").await;
     page.follow("button").await;
     assert_eq!(
         serious(&page, &axe).await,
@@ -154,8 +154,7 @@ async fn no_page_keeps_anybody_out_by_how_it_is_made() {
         "the door, after a wrong token"
     );
     picture(&page, "page-sign-in").await;
-    page.click("#token").await;
-    page.type_text(TOKEN).await;
+    page.fill("#token", TOKEN).await;
     page.follow("button").await;
     assert_eq!(serious(&page, &axe).await, "", "signed in");
     relay.finish().await;

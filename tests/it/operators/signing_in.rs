@@ -12,12 +12,11 @@ async fn the_token_opens_the_page_that_was_asked_for_and_a_wrong_one_does_not() 
     let page = browser.page().await;
     page.open(&url(&relay, "/dead-letters?account=acme")).await;
     assert_eq!(page.eval("location.pathname").await, "/sign-in");
-    page.type_text("wrong").await;
+    page.fill("#token", "wrong").await;
     page.follow("button").await;
     assert!(page.text().await.contains("This is not the admin token."));
     assert_eq!(page.eval("document.cookie").await, "");
-    page.click("#token").await;
-    page.type_text(TOKEN).await;
+    page.fill("#token", TOKEN).await;
     page.follow("button").await;
     let at = page.eval("location.pathname + location.search").await;
     assert_eq!(at, "/dead-letters?account=acme");
@@ -39,7 +38,7 @@ async fn forms_work_on_plain_http_by_another_name() {
     let page = browser.page().await;
     let named = url(&relay, "/").replace("127.0.0.1", "relay.internal");
     page.open(&named).await;
-    page.type_text(TOKEN).await;
+    page.fill("#token", TOKEN).await;
     page.follow("button").await;
     assert!(page.text().await.contains("Nothing needs a person."));
     page.follow("form[action='/sign-out'] button").await;
@@ -55,7 +54,7 @@ async fn a_page_whose_session_is_over_leads_to_the_door() {
     let relay = with_a_password().await;
     let page = browser.page().await;
     page.open(&url(&relay, "/dead-letters")).await;
-    page.type_text(TOKEN).await;
+    page.fill("#token", TOKEN).await;
     page.follow("button").await;
     page.leaves(async {
         // Who looks at another tab hears of nothing in this one.

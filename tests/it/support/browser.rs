@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::path::Path;
 use std::process::Stdio;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use base64::Engine as _;
@@ -45,6 +45,7 @@ struct Pipe {
 pub(crate) struct Page {
     pipe: Arc<Pipe>,
     session: String,
+    runs_scripts: AtomicBool,
 }
 
 impl Browser {
@@ -105,6 +106,7 @@ impl Browser {
         let page = Page {
             pipe: self.pipe.clone(),
             session: attached["sessionId"].as_str().unwrap().to_owned(),
+            runs_scripts: AtomicBool::new(true),
         };
         for domain in ["Page", "Runtime", "Network", "Log"] {
             page.call(&format!("{domain}.enable"), json!({})).await;
@@ -220,8 +222,18 @@ impl Page {
         text.as_str().unwrap().to_owned()
     }
 
+    /// Waits until it is painted: what is pressed on a page before is dropped.
+    async fn painted(&self) {
+        self.to_front().await;
+        if self.runs_scripts.load(Ordering::SeqCst) {
+            let frames = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(1))))";
+            self.eval(frames).await;
+        }
+    }
+
     /// Presses the mouse's button on the first element that a selector finds.
     pub(crate) async fn click(&self, selector: &str) {
+        self.painted().await;
         let place = self
             .eval(&format!(
                 "(() => {{ const e = document.querySelector({selector:?}); e.scrollIntoView({{block: 'center'}});
@@ -246,13 +258,17 @@ impl Page {
         self.happens_after("Page.loadEventFired", before).await;
     }
 
-    /// Types into what has the focus.
-    pub(crate) async fn type_text(&self, text: &str) {
+    /// Types into a field.
+    pub(crate) async fn fill(&self, selector: &str, text: &str) {
+        self.painted().await;
+        self.eval(&format!("document.querySelector({selector:?}).focus()"))
+            .await;
         self.call("Input.insertText", json!({"text": text})).await;
     }
 
     /// Presses a key, such as `Tab` or `Enter`.
     pub(crate) async fn press(&self, key: &str) {
+        self.painted().await;
         let (code, text) = match key {
             "Tab" => (9, ""),
             "Enter" => (13, "\r"),
@@ -285,6 +301,7 @@ impl Page {
 
     /// From the next page on, scripts run or not.
     pub(crate) async fn scripts(&self, run: bool) {
+        self.runs_scripts.store(run, Ordering::SeqCst);
         let params = json!({"value": !run});
         self.call("Emulation.setScriptExecutionDisabled", params)
             .await;
