@@ -79,7 +79,7 @@ impl Cli {
     /// Runs the command.
     ///
     /// # Errors
-    /// Whatever stopped it; [`report`] tells the user.
+    /// Whatever stopped it; [`report()`] tells the user.
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
             Command::Serve(arguments) => arguments.run().await,
