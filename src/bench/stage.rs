@@ -199,7 +199,11 @@ async fn start(
 ) -> anyhow::Result<Relay> {
     let ports = free_ports()?;
     let text = config(scenery, database, gladly, gleen, ports);
-    let path = scenery.folder.join(format!("relay-{number}.toml"));
+    let name = match number {
+        0 => "relay".to_owned(),
+        other => format!("relay-{other}"),
+    };
+    let path = scenery.folder.join(format!("{name}.toml"));
     std::fs::write(&path, text).with_context(|| format!("{} cannot be written", path.display()))?;
     let launch = Launch {
         binary: scenery.binary.to_owned(),
@@ -209,7 +213,7 @@ async fn start(
             "--config".into(),
             path.into(),
         ],
-        log: scenery.folder.join(format!("relay-{number}.log")),
+        log: scenery.folder.join(format!("{name}.log")),
         port: ports[0],
         trace: scenery.traced.then(|| trace_in(scenery.folder)),
     };

@@ -69,7 +69,7 @@ const OVERLOAD: [&str; 5] = [
 ];
 const OF_OVERLOAD: [&str; 5] = ["answered", "answered_rate", "served", "last", "refused"];
 const GROWTH: [&str; 3] = ["acks_rate", "messages_rate", "start"];
-const CHAOS: [&str; 20] = [
+const CHAOS: [&str; 21] = [
     "written",
     "accepted",
     "replied",
@@ -89,6 +89,7 @@ const CHAOS: [&str; 20] = [
     "rate_limited",
     "questions",
     "kills",
+    "crashes",
     "slowest_ms",
 ];
 
