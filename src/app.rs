@@ -100,10 +100,13 @@ pub async fn serve(
     let mut servers = JoinSet::new();
     let close = &stopping.claim_no_more;
     let most = config.max_connections.min(most_connections());
+    let limits = Limits::of(most);
     let limits = if listeners.kept {
-        Limits::of(most).of_kept_socket()
+        limits.of_kept_socket()
+    } else if store.leases().is_some() {
+        limits.of_one_of_several()
     } else {
-        Limits::of(most)
+        limits
     };
     servers.spawn(http::serve(
         listeners.public,

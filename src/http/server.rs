@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -60,12 +60,17 @@ pub struct Limits {
     pub idle: Duration,
     /// From the stop, for the next requests on connections that are open.
     pub drain: Duration,
+    /// From the stop, for new connections of those who have not heard of it yet.
+    pub linger: Duration,
 }
 
 /// Longer than a proxy of ours keeps an idle connection (`deploy/`), so that every
 /// connection ends by an answer that says so, or from the proxy's side. Well under the
 /// 15 s that Gladly waits.
 const DRAIN: Duration = Duration::from_secs(5);
+/// Longer than a load balancer of ours takes to see that a relay is not ready (`deploy/`
+/// asks each second), and less than [`DRAIN`].
+const LINGER: Duration = Duration::from_secs(3);
 
 impl Limits {
     /// With so many connections.
@@ -75,6 +80,7 @@ impl Limits {
             head: Duration::from_secs(10),
             idle: Duration::from_mins(2),
             drain: Duration::ZERO,
+            linger: Duration::ZERO,
         }
     }
 
@@ -88,15 +94,28 @@ impl Limits {
             ..self
         }
     }
+
+    /// Of one of several relays behind a load balancer: it takes what still comes to it
+    /// until the balancer has seen that it stops.
+    #[must_use]
+    pub const fn of_one_of_several(self) -> Self {
+        Self {
+            drain: DRAIN,
+            linger: LINGER,
+            ..self
+        }
+    }
 }
 
-/// Serves until `stop`, then until every request that was begun has its answer.
+/// Serves until `stop` and for as long as the limits say after it, then until every
+/// request that was begun has its answer.
 pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {
     let open = Arc::new(Open::new(limits.connections));
     let mut tasks = JoinSet::new();
+    let mut closing = pin!(passed_since(&stop, limits.linger));
     loop {
         tokio::select! {
-            () = stop.cancelled() => break,
+            () = &mut closing => break,
             (stream, _) = accept(&listener) => {
                 if let Some(place) = open.admit() {
                     tasks.spawn(converse(stream, router.clone(), place, limits, stop.clone()));
@@ -283,7 +302,7 @@ async fn converse(
             _ = poll_fn(|cx| connection.poll_without_shutdown(cx)) => break,
             () = overdue(phase.subscribe(), &limits) => return,
             () = place.given_up.cancelled() => return,
-            () = drained(&stop, limits.drain), if !stopping => {
+            () = passed_since(&stop, limits.drain), if !stopping => {
                 if matches!(*phase.borrow(), Phase::Head(_)) {
                     return;
                 }
@@ -312,11 +331,11 @@ async fn hang_up(mut stream: TcpStream) {
     let _: Result<_, _> = tokio::time::timeout(TAKEN_WITHIN, taking).await;
 }
 
-/// Until the stop, and the time after it for those who have a connection.
-async fn drained(stop: &CancellationToken, drain: Duration) {
+/// Until the stop, and so much longer.
+async fn passed_since(stop: &CancellationToken, length: Duration) {
     stop.cancelled().await;
-    if !drain.is_zero() {
-        tokio::time::sleep(drain).await;
+    if !length.is_zero() {
+        tokio::time::sleep(length).await;
     }
 }
 

@@ -94,6 +94,8 @@ impl Keeper {
                 break;
             }
         }
+        // What is recorded from now on is another relay's to run.
+        leases.drives(Vec::new());
         for name in self.held.keys().cloned().collect::<Vec<_>>() {
             self.give_back(&name, leases).await;
         }

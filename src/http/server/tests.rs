@@ -28,6 +28,7 @@ impl Server {
             head,
             idle,
             drain: Duration::ZERO,
+            linger: Duration::ZERO,
         };
         Self::start_with(limits).await
     }
@@ -195,6 +196,29 @@ async fn at_the_stop_of_a_kept_socket_connections_end_by_an_answer_that_says_so(
     server.go_on.notify_one();
     assert!(closed(&mut new).await.contains("connection: close"));
     server.served.await.unwrap();
+}
+
+#[tokio::test]
+async fn one_of_several_takes_new_connections_for_a_while_after_the_stop() {
+    for linger in [NEVER, SOON] {
+        let limits = Limits {
+            linger,
+            ..Limits::of(8).of_one_of_several()
+        };
+        let server = Server::start_with(limits).await;
+        server.stop.cancel();
+        if linger == SOON {
+            server.served.await.unwrap();
+            continue;
+        }
+        let mut late = server.connect().await;
+        late.write_all(GET).await.unwrap();
+        let last = closed(&mut late).await;
+        assert!(
+            last.contains("connection: close") && last.ends_with("here"),
+            "{last}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -8,15 +8,34 @@ async fn compose_takes_its_file() {
     let Some(check) = program("check-jsonschema") else {
         return;
     };
-    let file = shipped("compose.yaml");
-    let schema = ["--builtin-schema", "vendor.compose-spec"];
-    succeed(&check, &[&schema[..], &[file.to_str().unwrap()]].concat()).await;
-    let file = read("compose.yaml");
+    for name in ["compose.yaml", "several/compose.yaml"] {
+        let file = shipped(name);
+        let schema = ["--builtin-schema", "vendor.compose-spec"];
+        succeed(&check, &[&schema[..], &[file.to_str().unwrap()]].concat()).await;
+        let file = read(name);
+        for line in [
+            "user: \"10001:10001\"",
+            "read_only: true",
+            "cap_drop: [ALL]",
+            "no-new-privileges:true",
+        ] {
+            assert!(file.contains(line), "{line}");
+        }
+    }
+}
+
+#[test]
+fn the_two_relays_of_compose_are_those_behind_its_load_balancer() {
+    let file = read("several/compose.yaml");
     for line in [
-        "user: \"10001:10001\"",
-        "read_only: true",
-        "cap_drop: [ALL]",
-        "no-new-privileges:true",
+        "  relay-1: *relay\n",
+        "  relay-2: *relay\n",
+        "RELAY_UPSTREAMS: relay-1:8080 relay-2:8080\n",
+        // The image names a file, and nothing may be given twice.
+        "RELAY_STORE: \"\"\n",
+        "RELAY_STORE_FILE: /run/secrets/relay_store\n",
+        "RELAY_KEY_FILE: /run/secrets/relay_key\n",
+        "internal: true\n",
     ] {
         assert!(file.contains(line), "{line}");
     }
@@ -42,6 +61,36 @@ async fn kubernetes_takes_its_file() {
         "allowPrivilegeEscalation: false",
         "drop: [ALL]",
         "replicas: 1\n",
+    ] {
+        assert!(file.contains(line), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn kubernetes_takes_its_file_for_several_relays() {
+    let Some(validate) = program("kubernetes-validate") else {
+        return;
+    };
+    let file = shipped("several/kubernetes.yaml");
+    for version in ["1.29", "1.37"] {
+        let arguments = ["--strict", "-k", version, file.to_str().unwrap()];
+        let said = succeed(&validate, &arguments).await;
+        assert_eq!(said.matches(" passed for ").count(), 4, "{said}");
+    }
+    let file = read("several/kubernetes.yaml");
+    for line in [
+        "runAsNonRoot: true",
+        "readOnlyRootFilesystem: true",
+        "allowPrivilegeEscalation: false",
+        "drop: [ALL]",
+        "replicas: 3\n",
+        "rollingUpdate: { maxUnavailable: 0, maxSurge: 1 }",
+        "path: /readyz",
+        "topologyKey: kubernetes.io/hostname",
+        // The image names a file, and nothing may be given twice.
+        "{ name: RELAY_STORE, value: \"\" }",
+        "{ name: RELAY_STORE_FILE, value: /secrets/store }",
+        "{ name: RELAY_KEY_FILE, value: /secrets/key }",
     ] {
         assert!(file.contains(line), "{line}");
     }

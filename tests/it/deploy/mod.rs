@@ -4,6 +4,7 @@ mod containers;
 mod monitoring;
 mod proxies;
 mod proxy;
+mod several;
 mod unit;
 
 use std::path::PathBuf;

@@ -22,6 +22,15 @@ pub(super) enum Kind {
     Caddy,
 }
 
+impl Kind {
+    fn program(self) -> Option<PathBuf> {
+        match self {
+            Self::Nginx => program("nginx"),
+            Self::Caddy => program("caddy"),
+        }
+    }
+}
+
 /// A proxy that runs. Dropping it kills it.
 pub(super) struct Proxy {
     pub(super) address: SocketAddr,
@@ -34,26 +43,60 @@ pub(super) struct Proxy {
 impl Proxy {
     /// Starts it before this relay; none if it is not installed.
     pub(super) async fn start(kind: Kind, upstream: SocketAddr) -> Option<Self> {
-        let (program, openssl) = match kind {
-            Kind::Nginx => (program("nginx")?, program("openssl")?),
-            Kind::Caddy => (program("caddy")?, program("openssl")?),
-        };
+        let (program, openssl) = (kind.program()?, program("openssl")?);
         let folder = TempDir::new().unwrap();
         certify(&openssl, folder.path()).await;
-        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let port = free_port();
         let upstream = upstream.to_string();
         let (child, log) = match kind {
-            Kind::Nginx => nginx(&program, folder.path(), address.port(), &upstream),
-            Kind::Caddy => caddy(&program, folder.path(), address.port(), &upstream),
+            Kind::Nginx => {
+                let site = nginx_before_one(folder.path(), port, &upstream);
+                nginx(&program, folder.path(), &site)
+            }
+            Kind::Caddy => {
+                let site = caddy_before_one(folder.path());
+                let host = format!("https://{HOST}:{port}");
+                let environment = [("RELAY_HOST", host), ("RELAY_UPSTREAM", upstream)];
+                caddy(&program, folder.path(), &site, environment)
+            }
         };
+        Some(Self::of(port, openssl, folder, child, log).await)
+    }
+
+    /// Starts it before two relays, without TLS: the simulated Gladly knows no test
+    /// authority.
+    pub(super) async fn start_before_two(kind: Kind, upstreams: [SocketAddr; 2]) -> Option<Self> {
+        let (program, openssl) = (kind.program()?, program("openssl")?);
+        let (folder, port) = (TempDir::new().unwrap(), free_port());
+        let upstreams = upstreams.map(|upstream| upstream.to_string());
+        let (child, log) = match kind {
+            Kind::Nginx => {
+                let site = nginx_before_two(folder.path(), port, &upstreams);
+                nginx(&program, folder.path(), &site)
+            }
+            Kind::Caddy => {
+                let site = caddy_site(&read("several/Caddyfile"), folder.path());
+                let host = format!("http://127.0.0.1:{port}");
+                let environment = [
+                    ("RELAY_HOST", host),
+                    ("RELAY_UPSTREAMS", upstreams.join(" ")),
+                ];
+                caddy(&program, folder.path(), &site, environment)
+            }
+        };
+        Some(Self::of(port, openssl, folder, child, log).await)
+    }
+
+    async fn of(port: u16, openssl: PathBuf, folder: TempDir, child: Child, log: PathBuf) -> Self {
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
         soon(listens(address)).await;
-        Some(Self {
+        Self {
             address,
             openssl,
             folder,
             log,
             _child: child,
-        })
+        }
     }
 
     /// As Gladly comes: over TLS, with the identifier.
@@ -127,10 +170,9 @@ async fn certify(openssl: &Path, folder: &Path) {
     succeed(openssl, &[&arguments[..], &files].concat()).await;
 }
 
-fn nginx(program: &Path, folder: &Path, port: u16, upstream: &str) -> (Child, PathBuf) {
+fn nginx_before_one(folder: &Path, port: u16, upstream: &str) -> String {
     let here = folder.to_str().unwrap();
-    let log = folder.join("access.log");
-    let site = replaced(
+    replaced(
         &read("nginx.conf"),
         &[
             ("listen 443 ssl;", &format!("listen 127.0.0.1:{port} ssl;")),
@@ -143,13 +185,45 @@ fn nginx(program: &Path, folder: &Path, port: u16, upstream: &str) -> (Child, Pa
                 "/etc/ssl/relay.example.com/privkey.pem",
                 &format!("{here}/key.pem"),
             ),
-            ("/var/log/nginx/gladly-relay.log", log.to_str().unwrap()),
+            (
+                "/var/log/nginx/gladly-relay.log",
+                &format!("{here}/access.log"),
+            ),
             ("server 127.0.0.1:8080;", &format!("server {upstream};")),
             // Nobody waits ten seconds for a test.
             ("client_header_timeout 10s;", "client_header_timeout 1s;"),
             ("client_body_timeout   10s;", "client_body_timeout 1s;"),
         ],
-    );
+    )
+}
+
+fn nginx_before_two(folder: &Path, port: u16, [one, two]: &[String; 2]) -> String {
+    let here = folder.to_str().unwrap();
+    replaced(
+        &read("several/nginx.conf"),
+        &[
+            ("listen 443 ssl;", &format!("listen 127.0.0.1:{port};")),
+            ("listen [::]:443 ssl;", ""),
+            (
+                "ssl_certificate     /etc/ssl/relay.example.com/fullchain.pem;",
+                "",
+            ),
+            (
+                "ssl_certificate_key /etc/ssl/relay.example.com/privkey.pem;",
+                "",
+            ),
+            (
+                "/var/log/nginx/gladly-relay.log",
+                &format!("{here}/access.log"),
+            ),
+            ("server 10.0.0.11:8080 ", &format!("server {one} ")),
+            ("server 10.0.0.12:8080 ", &format!("server {two} ")),
+        ],
+    )
+}
+
+fn nginx(program: &Path, folder: &Path, site: &str) -> (Child, PathBuf) {
+    let here = folder.to_str().unwrap();
     std::fs::write(folder.join("site.conf"), site).unwrap();
     let whole = format!(
         "daemon off; master_process off; pid {here}/pid; error_log {here}/error.log; user root;\n\
@@ -161,20 +235,14 @@ fn nginx(program: &Path, folder: &Path, port: u16, upstream: &str) -> (Child, Pa
     std::fs::write(folder.join("nginx.conf"), whole).unwrap();
     let mut command = Command::new(program);
     command.args(["-e", "stderr", "-p", here, "-c", "nginx.conf"]);
-    (spawn(command, Stdio::inherit()), log)
+    (spawn(command, Stdio::inherit()), folder.join("access.log"))
 }
 
-fn caddy(program: &Path, folder: &Path, port: u16, upstream: &str) -> (Child, PathBuf) {
+fn caddy_before_one(folder: &Path) -> String {
     let here = folder.to_str().unwrap();
-    let file = replaced(
-        &read("Caddyfile"),
+    replaced(
+        &caddy_site(&read("Caddyfile"), folder),
         &[
-            (
-                "{\n\tservers {",
-                &format!(
-                    "{{\n\tadmin off\n\tauto_https disable_redirects\n\tstorage file_system {here}\n\tservers {{"
-                ),
-            ),
             (
                 "{$RELAY_HOST:relay.example.com} {",
                 &format!(
@@ -184,14 +252,29 @@ fn caddy(program: &Path, folder: &Path, port: u16, upstream: &str) -> (Child, Pa
             ("read_header 10s", "read_header 1s"),
             ("read_body 20s", "read_body 11s"),
         ],
+    )
+}
+
+/// With its files in the folder, and nothing else than the site listening.
+fn caddy_site(site: &str, folder: &Path) -> String {
+    let global = format!(
+        "{{\n\tadmin off\n\tauto_https disable_redirects\n\tstorage file_system {}\n\tservers {{",
+        folder.display()
     );
+    replaced(site, &[("{\n\tservers {", &global)])
+}
+
+fn caddy(
+    program: &Path,
+    folder: &Path,
+    site: &str,
+    environment: [(&str, String); 2],
+) -> (Child, PathBuf) {
     let path = folder.join("Caddyfile");
-    std::fs::write(&path, file).unwrap();
+    std::fs::write(&path, site).unwrap();
     let mut command = Command::new(program);
     command.args(["run", "--adapter", "caddyfile", "--config"]);
-    command.arg(path).env("HOME", here);
-    command.env("RELAY_HOST", format!("https://{HOST}:{port}"));
-    command.env("RELAY_UPSTREAM", upstream);
+    command.arg(path).env("HOME", folder).envs(environment);
     let log = folder.join("caddy.log");
     let output = File::create(&log).unwrap();
     (spawn(command, output.into()), log)

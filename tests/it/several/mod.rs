@@ -13,10 +13,10 @@ use gladly_relay::sim::{GladlyWorld, Operation, WebhookSpec};
 
 use crate::support::{IDENTIFIER, RelayProcess, Setup, TestRelay, skipped, soon};
 
-const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+pub(crate) const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
 /// One server for the tests that don't hurt it.
-fn server() -> Option<&'static OwnPostgres> {
+pub(crate) fn server() -> Option<&'static OwnPostgres> {
     static SERVER: OnceLock<Option<OwnPostgres>> = OnceLock::new();
     SERVER.get_or_init(own_server).as_ref()
 }
@@ -90,14 +90,15 @@ impl Several {
 
     /// SIGTERM to all: each ends well.
     async fn stop(self) {
-        for relay in self.relays {
-            assert_eq!(relay.terminate().await, Some(0));
+        let stopping = self.relays.into_iter().map(RelayProcess::terminate);
+        for code in futures_util::future::join_all(stopping).await {
+            assert_eq!(code, Some(0));
         }
     }
 }
 
 /// Whether the relay says that it drives the account.
-async fn drives(relay: &RelayProcess) -> bool {
+pub(crate) async fn drives(relay: &RelayProcess) -> bool {
     let metrics = reqwest::get(format!("{}/metrics", relay.admin_url))
         .await
         .unwrap();
