@@ -104,7 +104,7 @@ fn address(text: &str) -> anyhow::Result<StoreAddress> {
     let text = match text.strip_prefix('@') {
         None => text,
         Some(path) => {
-            read = std::fs::read_to_string(path).with_context(|| format!("{path}"))?;
+            read = std::fs::read_to_string(path).with_context(|| path.to_owned())?;
             read.trim()
         }
     };

@@ -28,7 +28,7 @@ fn file(path: &Path) -> String {
 
 /// A relay is killed while Gleen has a question.
 async fn begun(world: &TestRelay, relay: RelayProcess) -> String {
-    let thinking = world.gleen.hold_next(Operation::SendMessage);
+    let thinking = world.gleen.hold_next_answer(Operation::SendMessage);
     let first = world.conversation();
     world.says(&first, "hello");
     soon(thinking.reached()).await;

@@ -38,12 +38,14 @@ async fn a_full_disk_of_the_database_loses_nothing_and_needs_no_restart() {
     world.says(&first, "hello");
     answered(world, std::slice::from_ref(&first)).await;
     world.all_told().await;
-    let off = "ALTER TABLE events SET (autovacuum_enabled = false)";
+    let off = "ALTER TABLE conversations SET (autovacuum_enabled = false)";
     server.sql(database, off).unwrap();
     limit_files(&prlimit, &server, &LARGEST_FILE.to_string()).await;
-    let fill = "INSERT INTO events SELECT 'acme', 'filler-' || n, 0, NULL FROM generate_series(1, 400000) n";
+    // Wide, so that it is the table itself that gets no larger, and not an index of it.
+    let fill = "INSERT INTO conversations SELECT 'acme', 'filler-' || n, repeat('x', 1500), NULL, NULL, NULL, 0, 0
+        FROM generate_series(1, 20000) n";
     let full = server.sql(database, fill).unwrap_err().to_string();
-    assert!(full.contains("could not"), "{full}");
+    assert!(full.contains("could not extend"), "{full}");
 
     let second = world.conversation();
     world.says(&second, "there is no room");

@@ -32,7 +32,7 @@ fn heard(number: u64) -> Delivery {
 
 /// What is accepted once, by whichever event.
 fn told_of(number: u64) -> String {
-    if number % 15 == 0 {
+    if number.is_multiple_of(15) {
         format!("merge {number}")
     } else {
         format!("i{}", number / 2)
@@ -81,7 +81,9 @@ async fn what_several_relays_hear_at_once_is_accepted_once_and_nothing_is_lost()
     for round in 0..3 {
         own.sql("TRUNCATE events, items, conversations, turns");
         let mut orders: [Vec<u64>; 2] = std::array::from_fn(|_| (0..EVENTS).collect());
-        orders.iter_mut().for_each(|order| fastrand::shuffle(order));
+        for order in &mut orders {
+            fastrand::shuffle(order);
+        }
         let [first, second] = orders;
         let (end, until) = tokio::sync::watch::channel(false);
         let driving = tokio::spawn(drive(driver.clone(), until));
