@@ -74,10 +74,6 @@ async fn what_was_begun_on_a_file_ends_on_postgresql_and_on_a_file_again() {
     several.world.all_told().await;
     assert_eq!(super::said(&several.world, &both), [2, 1]);
 
-    let back = several.world.database().with_extension("back");
-    let (code, said) = copy(&several.address, &file(&back)).await;
-    assert_eq!(code, Some(1), "{said}");
-    assert!(said.contains("stop every relay"), "{said}");
     let asked = asked_by_customers(&several.world.gleen.questions());
     let threads = several.world.gleen.questions();
     let of = |text: &str| {
@@ -86,6 +82,15 @@ async fn what_was_begun_on_a_file_ends_on_postgresql_and_on_a_file_again() {
     };
     assert_eq!(of("before"), of("after"), "the thread went along");
     assert_eq!(asked, 4, "one question was cut off, and asked again");
+    ends_on_a_file_again(several).await;
+}
+
+/// What the relays have done goes back into a file, once they have stopped.
+async fn ends_on_a_file_again(mut several: Several) {
+    let back = several.world.database().with_extension("back");
+    let (code, said) = copy(&several.address, &file(&back)).await;
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("stop every relay"), "{said}");
     let relays = std::mem::take(&mut several.relays);
     for relay in relays {
         assert_eq!(relay.terminate().await, Some(0));
@@ -101,8 +106,8 @@ async fn what_was_begun_on_a_file_ends_on_postgresql_and_on_a_file_again() {
     let environment = [("RELAY_KEY", KEY)];
     let relay = RelayProcess::start_with(&several.world.config_file(), &environment).await;
     several.world.point_webhook_to(&relay.url);
-    let last = several.world.conversation();
-    several.world.says(&last, "back again");
-    answered(&several.world, std::slice::from_ref(&last)).await;
+    let newest = several.world.conversation();
+    several.world.says(&newest, "back again");
+    answered(&several.world, std::slice::from_ref(&newest)).await;
     assert_eq!(relay.terminate().await, Some(0));
 }

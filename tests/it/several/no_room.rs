@@ -44,8 +44,8 @@ async fn a_full_disk_of_the_database_loses_nothing_and_needs_no_restart() {
     // Wide, so that it is the table itself that gets no larger, and not an index of it.
     let fill = "INSERT INTO conversations SELECT 'acme', 'filler-' || n, repeat('x', 1500), NULL, NULL, NULL, 0, 0
         FROM generate_series(1, 20000) n";
-    let full = server.sql(database, fill).unwrap_err().to_string();
-    assert!(full.contains("could not extend"), "{full}");
+    let told = server.sql(database, fill).unwrap_err().to_string();
+    assert!(told.contains("could not extend"), "{told}");
 
     let second = world.conversation();
     world.says(&second, "there is no room");
