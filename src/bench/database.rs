@@ -28,6 +28,8 @@ cd "$FOLDER" || exit 1
 ready() { for i in $(seq 600); do "$BIN/pg_isready" -q -h "$FOLDER" -p "$PORT" && return; kill -0 $pid || return 1; sleep 0.05; done; return 1; }
 begin() { "$BIN/postgres" -D data -p "$PORT" -k "$FOLDER" $OPTIONS >>log 2>&1 & pid=$!; ready; }
 end() { kill -s "$1" $pid; wait $pid; }
+all() { echo $pid $(cat /proc/$pid/task/$pid/children); }
+still() { for one; do while grep -q '^State:.[^TZ]' /proc/$one/status; do sleep 0.01; done; done 2>/dev/null; }
 begin || exit 1
 echo ok
 while read -r what; do
@@ -35,8 +37,9 @@ while read -r what; do
     start) begin || exit 1 ;;
     crash) end QUIT ;;
     stop) end INT ;;
-    pause) kill -STOP $pid $(cat /proc/$pid/task/$pid/children) ;;
-    resume) kill -CONT $pid $(cat /proc/$pid/task/$pid/children) ;;
+    # First the one that would make more of them.
+    pause) kill -STOP $pid; still $pid; kill -STOP $(all); still $(all) ;;
+    resume) kill -CONT $(all) ;;
   esac
   echo ok
 done
@@ -152,6 +155,18 @@ impl OwnPostgres {
         &self.folder
     }
 
+    /// Its process, and those that it has for each connection and for itself.
+    ///
+    /// # Errors
+    /// Fails while it doesn't run.
+    pub fn processes(&self) -> io::Result<Vec<u32>> {
+        let first = std::fs::read_to_string(self.folder.join("data/postmaster.pid"))?;
+        let first = first.lines().next().unwrap_or_default().to_owned();
+        let children = std::fs::read_to_string(format!("/proc/{first}/task/{first}/children"))?;
+        let all = std::iter::once(&*first).chain(children.split_whitespace());
+        Ok(all.filter_map(|id| id.parse().ok()).collect())
+    }
+
     /// Runs SQL in a database as a person would, and tells what came out, a line a row.
     ///
     /// # Errors
@@ -243,7 +258,15 @@ impl Drop for OwnPostgres {
 fn make(programs: &Path, folder: &Path) -> io::Result<()> {
     let mut made = command(&programs.join("initdb"));
     made.current_dir(folder);
-    made.args(["-D", "data", "-U", USER, "-A", "md5", "--pwfile=password"]);
+    made.args([
+        "-D",
+        "data",
+        "-U",
+        USER,
+        "-A",
+        "scram-sha-256",
+        "--pwfile=password",
+    ]);
     made.args(["-E", "UTF8", "--locale=C", "--no-sync"]);
     let made = made.output()?;
     if !made.status.success() {

@@ -19,7 +19,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{Addresses, Config, ConfigError, Environment};
+use crate::config::{Addresses, Config, ConfigError, Environment, load_key};
+use crate::store::MasterKey;
 
 /// Relays customer messages from Gladly to the Gleen bot and its answers back.
 #[derive(Debug, Parser)]
@@ -45,7 +46,7 @@ enum Command {
     /// Show and settle what the relay could not finish
     #[command(subcommand)]
     Dead(dead::DeadCommand),
-    /// Back the database up
+    /// Back the database up, or copy it into another
     #[command(subcommand)]
     Store(store::StoreCommand),
     /// Ask the relay of this machine whether it can take webhooks, as a container's health check
@@ -68,6 +69,10 @@ struct ConfigFile {
 impl ConfigFile {
     fn load(&self) -> Result<Config, ConfigError> {
         Config::load(self.config.as_deref(), &Environment::of_process())
+    }
+
+    fn key(&self) -> Result<Option<MasterKey>, ConfigError> {
+        load_key(self.config.as_deref(), &Environment::of_process())
     }
 
     fn addresses(&self) -> Result<Addresses, ConfigError> {

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use super::reader::{Mistakes, Section};
-use super::{ConfigError, Environment, read_document, read_listen, read_store};
-use crate::store::StoreAddress;
+use super::{ConfigError, Environment, KEY, read_document, read_listen, read_store};
+use crate::store::{MasterKey, StoreAddress};
 
 /// Where a relay listens, and where its database is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,5 +37,25 @@ impl Addresses {
             Some(addresses) if mistakes.is_empty() => Ok(addresses),
             _ => Err(ConfigError { mistakes }),
         }
+    }
+}
+
+/// Reads `RELAY_KEY` alone, as [`super::Config::load`] does.
+///
+/// # Errors
+/// [`ConfigError`] if the file can't be read or the key is wrong.
+pub fn load_key(
+    file: Option<&Path>,
+    environment: &Environment,
+) -> Result<Option<MasterKey>, ConfigError> {
+    let mistakes = Mistakes::default();
+    let document = read_document(file, environment, &mistakes);
+    let key = document.and_then(|document| {
+        let root = Section::new(environment, &mistakes, Some(&document), "", true);
+        root.get(&KEY, MasterKey::parse)
+    });
+    match mistakes.into_vec() {
+        mistakes if mistakes.is_empty() => Ok(key),
+        mistakes => Err(ConfigError { mistakes }),
     }
 }

@@ -25,7 +25,7 @@ use toml::{Table, Value};
 
 pub use account::{AccountConfig, GladlyConfig, GleenConfig, WebhookCredentials, parse_url};
 use account::{VARIABLES, read_account};
-pub use addresses::Addresses;
+pub use addresses::{Addresses, load_key};
 pub use duration::parse_duration;
 pub use environment::Environment;
 use log_filter::parse_log_filter;

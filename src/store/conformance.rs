@@ -27,6 +27,7 @@ macro_rules! cases {
 }
 
 pub(super) mod bench;
+mod copied;
 mod equivalence;
 
 mod claiming;

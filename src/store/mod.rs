@@ -29,6 +29,7 @@ mod value;
 
 pub mod totals;
 
+mod copy;
 mod history;
 mod leases;
 mod memory;
@@ -48,6 +49,7 @@ use crate::id::AccountName;
 
 pub use address::{PostgresAddress, StoreAddress};
 pub use apply::apply;
+pub use copy::{Copied, CopiedWords, copy};
 pub use history::{History, NotAPlace, Place, RUNNING, Remembered, TurnQuery, TurnRow};
 pub use lane::{Arrival, Lane, LaneTurn, Run};
 pub use leases::{LEASE, Lease, Leases, Organization, Peer, Roll, Woken};

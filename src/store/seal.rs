@@ -89,6 +89,22 @@ impl Keys {
         })
     }
 
+    /// Opens the key file to open words with it, and changes nothing; none if there is
+    /// no such file.
+    pub(super) fn open_to_read(path: &Path, master: Option<MasterKey>) -> io::Result<Option<Self>> {
+        let (file, slots) = match read(path, master.as_ref())? {
+            Found::Keys(file, slots) => (file, slots),
+            Found::Nothing => return Ok(None),
+            Found::Damaged => return Err(io::Error::other("it is damaged")),
+        };
+        Ok(Some(Self {
+            file,
+            slots,
+            master,
+            hour: i64::MIN,
+        }))
+    }
+
     /// Takes note of the present moment: words are sealed with its hour's key.
     pub(super) fn tick(&mut self, now: Timestamp) {
         self.hour = hour(now);

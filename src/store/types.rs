@@ -639,6 +639,9 @@ pub enum StoreError {
         /// The newest schema known here.
         known: i64,
     },
+    /// One database can't be copied into another.
+    #[error("nothing was copied: {0}")]
+    NotCopied(String),
     /// A copy can't be made there.
     #[error("{path} cannot be made: {what}")]
     NoCopy {

@@ -10,7 +10,7 @@ use crate::clock::{Moment, later};
 use crate::conversation::{Bot, Holder, Look, Named, Status, Written};
 use crate::id::{AccountName, AgentId, ConversationId, EventId, InboxId, ItemId};
 use crate::outcome::Outcome;
-use crate::store::postgres::tests::Own;
+use crate::store::postgres::tests::{Own, key};
 use crate::store::{
     Change, ClaimRequest, Database, DeadLetterId, Delivery, Learnt, Memory, Organization, Postgres,
     Progress, Recorded, RetryRequest, Runner, Save, Source, Sqlite, Store, StoredTurn, Tally,
@@ -40,8 +40,11 @@ impl Bench {
     }
 
     pub(in crate::store) async fn sqlite() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Sqlite::open(&folder.path().join("store.db")).await;
+        Self::sqlite_in(tempfile::tempdir().unwrap()).await
+    }
+
+    pub(in crate::store) async fn sqlite_in(folder: TempDir) -> Self {
+        let store = Sqlite::open_sealed(&folder.path().join("store.db"), key()).await;
         Self::Sqlite(store.unwrap(), folder)
     }
 
@@ -65,7 +68,8 @@ impl Bench {
             Self::Memory(memory) => memory.restart(Timestamp::now()),
             Self::Sqlite(sqlite, folder) => {
                 sqlite.close().await;
-                *sqlite = Sqlite::open(&folder.path().join("store.db")).await.unwrap();
+                let path = folder.path().join("store.db");
+                *sqlite = Sqlite::open_sealed(&path, key()).await.unwrap();
             }
             Self::Postgres(postgres, own) => {
                 postgres.close().await;

@@ -19,7 +19,7 @@ use crate::store::{
 };
 
 #[derive(Debug, Clone)]
-enum Step {
+pub(super) enum Step {
     Record(u8, Told),
     Claim(u8),
     Save(u8, u8, End),
@@ -31,7 +31,7 @@ enum Step {
 }
 
 #[derive(Debug, Clone)]
-enum Told {
+pub(super) enum Told {
     Message(u8, u8),
     Bots(u8),
     Human(u8),
@@ -41,7 +41,7 @@ enum Told {
 }
 
 #[derive(Debug, Clone)]
-enum End {
+pub(super) enum End {
     Running,
     PutOff(u8, bool),
     Replied,
@@ -51,7 +51,7 @@ enum End {
     Forgotten,
 }
 
-fn step() -> impl Strategy<Value = Step> {
+pub(super) fn step() -> impl Strategy<Value = Step> {
     let told = prop_oneof![
         6 => (0..4u8, 0..12u8).prop_map(|(c, i)| Told::Message(c, i)),
         1 => (0..4u8).prop_map(Told::Bots),
@@ -82,9 +82,9 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 /// Both back ends, and what was claimed of them.
-struct Pair {
+pub(super) struct Pair {
     memory: Bench,
-    other: Bench,
+    pub(super) other: Bench,
     /// Each turn's id there: a database that several relays share numbers in blocks.
     ids: HashMap<TurnId, TurnId>,
     turns: Vec<StoredTurn>,
@@ -93,7 +93,18 @@ struct Pair {
 }
 
 impl Pair {
-    async fn step(&mut self, step: Step) {
+    pub(super) fn new(other: Bench) -> Self {
+        Self {
+            memory: Bench::memory(),
+            other,
+            ids: HashMap::new(),
+            turns: Vec::new(),
+            runner: 1,
+            second: 0,
+        }
+    }
+
+    pub(super) async fn step(&mut self, step: Step) {
         self.second += 3;
         let second = self.second;
         match step {
@@ -314,14 +325,7 @@ fn play(other: impl std::future::Future<Output = Option<Bench>>, steps: Vec<Step
         .unwrap();
     runtime.block_on(async {
         let Some(other) = other.await else { return };
-        let mut pair = Pair {
-            memory: Bench::memory(),
-            other,
-            ids: HashMap::new(),
-            turns: Vec::new(),
-            runner: 1,
-            second: 0,
-        };
+        let mut pair = Pair::new(other);
         for step in steps {
             pair.step(step).await;
         }

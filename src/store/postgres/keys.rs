@@ -49,25 +49,10 @@ impl Sealer {
         {
             return Ok(());
         }
-        let mut secret = Zeroizing::new([0; 32]);
-        if rand::fill(&mut *secret).is_err() {
-            return Ok(());
-        }
-        let [_, found] = run_all(
-            client,
-            [
-                Statement::new(ADD).number(hour).bytes(secret.to_vec()),
-                Statement::new(OF_HOUR).number(hour),
-            ],
-        )
-        .await?;
-        let current = found.first().and_then(|row| {
-            let cipher = Cipher::new(row.get(1), self.master.as_ref()).ok()?;
-            Some(Arc::new(Current {
-                hour,
-                id: row.get(0),
-                cipher,
-            }))
+        let found = add(client, hour).await?;
+        let current = found.and_then(|(id, secret)| {
+            let cipher = Cipher::new(&secret, self.master.as_ref()).ok()?;
+            Some(Arc::new(Current { hour, id, cipher }))
         });
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = current;
         Ok(())
@@ -99,4 +84,30 @@ impl Sealer {
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
     }
+}
+
+/// The id of an hour's key and the key; none if none could be made.
+pub(super) async fn of_hour(
+    client: &Client,
+    hour: i64,
+) -> Result<(i64, Zeroizing<Vec<u8>>), StoreError> {
+    let found = add(client, hour).await?;
+    found.ok_or_else(|| StoreError::Database("there is no key".to_owned()))
+}
+
+async fn add(client: &Client, hour: i64) -> Result<Option<(i64, Zeroizing<Vec<u8>>)>, Error> {
+    let mut secret = Zeroizing::new([0; 32]);
+    if rand::fill(&mut *secret).is_err() {
+        return Ok(None);
+    }
+    let [_, found] = run_all(
+        client,
+        [
+            Statement::new(ADD).number(hour).bytes(secret.to_vec()),
+            Statement::new(OF_HOUR).number(hour),
+        ],
+    )
+    .await?;
+    let found = found.first();
+    Ok(found.map(|row| (row.get(0), Zeroizing::new(row.get(1)))))
 }

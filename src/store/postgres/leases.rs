@@ -4,6 +4,7 @@
 //! called: whoever holds an organization's term finds the turns of every earlier one.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -57,6 +58,9 @@ const DUE: &str = "SELECT a FROM unnest($1::text[]) a
     WHERE EXISTS (SELECT 1 FROM conversations c WHERE c.account = a AND c.due_at <= $2)";
 const TELL: &str = "SELECT pg_notify('gladly_relay_leases', '')";
 const NOW: &str = "SELECT clock, (extract(epoch FROM clock_timestamp()) * 1000)::bigint FROM probe";
+const TEST: &str = "SELECT pg_notify('gladly_relay_test', '')";
+/// After which silence nothing is heard at all.
+const HEARD_WITHIN: Duration = Duration::from_secs(3);
 /// Of several looks at the clock the quickest tells best.
 const LOOKS_AT_CLOCK: usize = 5;
 
@@ -252,7 +256,8 @@ fn lease(row: &Row) -> Lease {
     }
 }
 
-/// Listens for other relays. Through a pooler nothing is heard, and nothing breaks.
+/// Listens for other relays. Through a pooler nothing is heard, and nothing breaks: what
+/// is due is looked for all the same.
 struct Ear {
     connector: Connector,
     client: Mutex<Option<Client>>,
@@ -263,6 +268,9 @@ struct Ear {
 struct Heard {
     due: Notify,
     leases: Notify,
+    /// What the ear says to itself.
+    test: Notify,
+    told_deaf: AtomicBool,
 }
 
 impl Ear {
@@ -295,17 +303,37 @@ impl Ear {
         let connecting = self.connector.connect_and_hear(move |channel| {
             let heard = match channel {
                 "gladly_relay_leases" => &heard.leases,
+                "gladly_relay_test" => &heard.test,
                 _ => &heard.due,
             };
             heard.notify_one();
         });
         let client = connecting.await?;
         client
-            .batch_execute("LISTEN gladly_relay_due; LISTEN gladly_relay_leases")
+            .batch_execute(
+                "LISTEN gladly_relay_due; LISTEN gladly_relay_leases; LISTEN gladly_relay_test",
+            )
             .await?;
+        tokio::spawn(test(self.connector.clone(), self.heard.clone()));
         // What came before is not heard of.
         self.heard.due.notify_one();
         *open = Some(client);
         Ok(())
+    }
+}
+
+/// Says something on another connection, to see whether it is heard.
+async fn test(connector: Connector, heard: Arc<Heard>) {
+    let Ok(client) = connector.connect().await else {
+        return;
+    };
+    if Statement::new(TEST).run(&client).await.is_err() {
+        return;
+    }
+    let heard_in_time = tokio::time::timeout(HEARD_WITHIN, heard.test.notified()).await;
+    if heard_in_time.is_err() && !heard.told_deaf.swap(true, Ordering::Relaxed) {
+        tracing::info!(
+            "the database's notifications don't come through, as with a pooler between; turns are looked for each second instead"
+        );
     }
 }

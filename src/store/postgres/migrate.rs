@@ -1,6 +1,8 @@
 //! Bringing the database's schema up to date. One relay does it; the others wait.
 //! Migrations only ever add, so that a relay of the version before goes on beside it.
 
+use std::cmp::Ordering;
+
 use tokio_postgres::{Client, Error};
 
 use crate::store::StoreError;
@@ -78,6 +80,27 @@ pub(super) async fn look(client: &Client) -> Result<(), StoreError> {
     } else {
         let what = "no relay has used it yet; name the relay's database";
         Err(StoreError::Database(what.to_owned()))
+    }
+}
+
+/// Refuses a schema that is not this program's, older or newer.
+pub(super) async fn is_newest(client: &Client) -> Result<(), StoreError> {
+    look(client).await?;
+    let found = client
+        .query_typed_one(
+            "SELECT coalesce(max(version), 0) FROM gladly_relay_schema",
+            &[],
+        )
+        .await?;
+    let (found, known): (i64, i64) = (found.get(0), newest());
+    match found.cmp(&known) {
+        Ordering::Equal => Ok(()),
+        Ordering::Greater => Err(StoreError::NewerDatabase { found, known }),
+        Ordering::Less => {
+            let what =
+                format!("its schema is {found}; start the relay once, which brings it up to date");
+            Err(StoreError::Database(what))
+        }
     }
 }
 

@@ -12,6 +12,7 @@
 
 mod batch;
 mod connect;
+mod copy;
 mod history;
 mod keys;
 mod leases;
@@ -40,6 +41,7 @@ use super::{
 };
 use crate::id::{AccountName, ConversationId};
 use connect::Connector;
+pub(super) use copy::{PostgresSource, PostgresTarget};
 use keys::Sealer;
 use leases::Register;
 use read::Desk;

@@ -123,6 +123,6 @@ pub(super) async fn run_many(
 }
 
 /// PostgreSQL stores no NUL in a text (its documentation, "Character Types").
-fn storable(text: &str) -> String {
+pub(super) fn storable(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
 }

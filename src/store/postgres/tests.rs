@@ -1,5 +1,10 @@
 //! What only a database that others share can do.
 
+mod beside;
+mod lost;
+mod plans;
+mod versions;
+
 use std::sync::OnceLock;
 
 use crate::bench::OwnPostgres;
@@ -26,6 +31,11 @@ pub(in crate::store) fn server() -> Option<&'static OwnPostgres> {
     server
 }
 
+/// What the tests' words are sealed with.
+pub(in crate::store) fn key() -> Option<MasterKey> {
+    MasterKey::parse("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")
+}
+
 /// A database of one's own, in which runners 1 to 9 hold terms.
 pub(in crate::store) struct Own {
     server: &'static OwnPostgres,
@@ -34,12 +44,15 @@ pub(in crate::store) struct Own {
 
 impl Own {
     pub(in crate::store) fn new() -> Option<Self> {
-        let server = server()?;
+        Some(Self::on(server()?))
+    }
+
+    fn on(server: &'static OwnPostgres) -> Self {
         let name = format!("own_{:08x}", fastrand::u32(..));
         server
             .sql("postgres", &format!("CREATE DATABASE {name}"))
             .unwrap();
-        Some(Self { server, name })
+        Self { server, name }
     }
 
     pub(in crate::store) fn address(&self) -> Box<PostgresAddress> {
@@ -50,8 +63,7 @@ impl Own {
     }
 
     pub(in crate::store) async fn open(&self) -> Postgres {
-        let key = MasterKey::parse("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
-        let store = Postgres::open(&self.address(), key).await.unwrap();
+        let store = Postgres::open(&self.address(), key()).await.unwrap();
         self.sql(
             "INSERT INTO leases SELECT 'test-' || term, term, 'test', 'infinity'
              FROM generate_series(1, 9) term ON CONFLICT DO NOTHING",

@@ -4,6 +4,7 @@
 mod backup;
 mod carry;
 mod check;
+mod copy;
 mod history;
 mod load;
 mod migrate;
@@ -33,6 +34,7 @@ use super::{
 use crate::id::{AccountName, ConversationId};
 pub use backup::BackupKeys;
 use check::Check;
+pub(super) use copy::{SqliteSource, SqliteTarget};
 use read::Reader;
 use watch::Watch;
 use writer::{Done, Tables, Task, Writer};

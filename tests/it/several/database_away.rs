@@ -3,11 +3,6 @@
 use super::*;
 use crate::support::soon;
 
-async fn ready(relay: &RelayProcess) -> u16 {
-    let answer = reqwest::get(format!("{}/readyz", relay.url)).await.unwrap();
-    answer.status().as_u16()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crash_of_the_database_loses_nothing_and_needs_no_restart() {
     let Some(server) = own_server() else { return };
@@ -41,4 +36,38 @@ async fn a_crash_of_the_database_loses_nothing_and_needs_no_restart() {
     world.all_told().await;
     assert_eq!(said(world, &conversations), [1, 1]);
     several.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_stands_still_loses_nothing() {
+    let Some(server) = own_server() else { return };
+    let several = Several::two(&server).await;
+    let thinking = several.world.gleen.hold_next_answer(Operation::SendMessage);
+    let world = &several.world;
+    let first = world.conversation();
+    world.says(&first, "hello");
+    soon(thinking.reached()).await;
+    server.pause().unwrap();
+    for process in server.processes().unwrap() {
+        assert_eq!(state(process), "T", "all of it stands still");
+    }
+    let second = world.conversation();
+    world.says(&second, "while it stands still");
+    several.all_refuse().await;
+    several.all_ready(503).await;
+    server.resume().unwrap();
+    several.all_ready(200).await;
+    thinking.release();
+    let conversations = [first, second];
+    answered(world, &conversations).await;
+    world.all_told().await;
+    assert_eq!(said(world, &conversations), [1, 1]);
+    several.stop().await;
+}
+
+/// As in `ps`.
+fn state(process: u32) -> String {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
+    let after = stat.rsplit_once(") ").unwrap().1;
+    after.split(' ').next().unwrap().to_owned()
 }

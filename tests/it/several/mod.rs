@@ -1,8 +1,13 @@
 //! Several relays on one PostgreSQL: each message has one outcome, whichever of them
 //! hears of it, stops, dies, stands still or loses the database.
 
+mod at_start;
+mod copied;
 mod database_away;
 mod deaths;
+mod no_room;
+mod pooler;
+mod tls;
 mod together;
 
 use std::sync::OnceLock;
@@ -47,7 +52,11 @@ impl Several {
         several
     }
 
-    async fn none(server: &OwnPostgres, setup: Setup) -> Self {
+    async fn none(server: &OwnPostgres, mut setup: Setup) -> Self {
+        // What had to be refused comes again before a test is over.
+        let delivery = &mut setup.gladly.delivery;
+        delivery.retry_delays = vec![Duration::from_secs(1); 60];
+        delivery.disable_after_failures = None;
         let name = format!("it_{:08x}", fastrand::u32(..));
         server
             .sql("postgres", &format!("CREATE DATABASE {name}"))
@@ -73,6 +82,27 @@ impl Several {
         RelayProcess::start_with(&self.world.config_file(), &environment).await
     }
 
+    /// Waits until every relay says of itself that it can take webhooks, or that it can't.
+    async fn all_ready(&self, status: u16) {
+        for relay in &self.relays {
+            soon(async { while ready(relay).await != status {} }).await;
+        }
+    }
+
+    /// Waits until every relay had to refuse a webhook.
+    async fn all_refuse(&self) {
+        let refused = |world: &GladlyWorld| {
+            let refused = |webhook: &String| {
+                world
+                    .deliveries()
+                    .iter()
+                    .any(|delivery| delivery.webhook_id == *webhook && !delivery.succeeded())
+            };
+            self.webhooks.iter().all(refused)
+        };
+        soon(self.world.gladly.wait_for(refused)).await;
+    }
+
     /// Takes the relay that drives out of those that run.
     async fn take_driver(&mut self) -> RelayProcess {
         let wait = Duration::from_secs(20);
@@ -95,6 +125,12 @@ impl Several {
             assert_eq!(code, Some(0));
         }
     }
+}
+
+/// What `/readyz` answers.
+async fn ready(relay: &RelayProcess) -> u16 {
+    let answer = reqwest::get(format!("{}/readyz", relay.url)).await.unwrap();
+    answer.status().as_u16()
 }
 
 /// Whether the relay says that it drives the account.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
-use tokio::sync::{Mutex, OwnedMutexGuard, oneshot};
+use tokio::sync::{Mutex, OwnedMutexGuard, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::soon;
@@ -32,6 +32,8 @@ pub(crate) struct RelayProcess {
     child: Child,
     /// Reads all that it logs: a full pipe would hold it.
     log: JoinHandle<String>,
+    /// What it has logged so far.
+    logged: watch::Receiver<String>,
     /// Where it takes webhooks.
     pub(crate) url: String,
     /// Where it tells operators.
@@ -113,8 +115,9 @@ impl RelayProcess {
         let (serving, is_serving) = oneshot::channel();
         let reading = Arc::new(Mutex::new(()));
         let may_read = reading.clone();
+        let (telling, logged) = watch::channel(String::new());
         let log = tokio::spawn(async move {
-            let (mut log, mut serving) = (String::new(), Some(serving));
+            let mut serving = Some(serving);
             let (mut listen, mut checked) = (None, until == Started::Serving);
             while let Ok(Some(line)) = lines.next_line().await {
                 drop(may_read.lock().await);
@@ -131,15 +134,18 @@ impl RelayProcess {
                     let serving = serving.take().expect("it serves once");
                     serving.send(listen).unwrap();
                 }
-                log.push_str(&line);
-                log.push('\n');
+                telling.send_modify(|log| {
+                    log.push_str(&line);
+                    log.push('\n');
+                });
             }
-            log
+            telling.borrow().clone()
         });
         let (listen, admin) = soon(is_serving).await.expect("the relay serves");
         Self {
             child,
             log,
+            logged,
             url: format!("http://{listen}"),
             admin_url: format!("http://{admin}"),
             reading,
@@ -149,6 +155,13 @@ impl RelayProcess {
     /// Nobody reads the log until the answer is dropped.
     pub(crate) async fn stall_log(&self) -> OwnedMutexGuard<()> {
         self.reading.clone().lock_owned().await
+    }
+
+    /// Waits until it has logged this.
+    pub(crate) async fn logs(&self, text: &str) {
+        let mut logged = self.logged.clone();
+        let found = soon(logged.wait_for(|log| log.contains(text))).await;
+        assert!(found.is_ok(), "it ended and never said {text}");
     }
 
     /// The process's id.
