@@ -37,6 +37,8 @@
 //! - A process that is killed anywhere leaves a turn that the next one takes up.
 //!   What may have reached Gladly is looked for before it is sent again.
 //! - What no webhook brought is found by a sweep, and goes through the same journal.
+//! - Relays may share a database: an organization is driven under a lease, without
+//!   which no step of a turn is made and none is stored.
 //! - One steady clock: [`clock`] says how time is told.
 //!
 //! # What was

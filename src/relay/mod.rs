@@ -4,6 +4,9 @@
 //! as they come due; `run` does one action after the other; [`turn`], pure, says
 //! which. What to do about messages and answers stands in [`policy`]. Beside them, a
 //! sweep for each account looks for what no webhook brought.
+//!
+//! Where several relays share the database, `keeper` holds the leases that say which
+//! organizations are driven here, and `driving` lets no step be made without one.
 
 mod intake;
 

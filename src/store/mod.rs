@@ -14,7 +14,8 @@
 //!
 //! - [`Store`] is what the relay needs, [`Operations`] what operators need, [`History`]
 //!   what explains and reports.
-//! - [`Sqlite`] keeps everything in one file, [`Memory`] in memory until the
+//! - [`Sqlite`] keeps everything in one file, [`Postgres`] in a database that several
+//!   relays share (who runs whose turns: [`Leases`]), [`Memory`] in memory until the
 //!   process ends: it is for tests in which no file matters.
 //! - Words are sealed at rest, with keys that are destroyed.
 
