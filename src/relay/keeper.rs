@@ -18,6 +18,8 @@ use crate::store::{LEASE, Lease, Leases, Organization, Peer, Roll, StoreError, W
 
 /// How often the leases are renewed, and free ones looked for.
 const RENEW_EVERY: Duration = Duration::from_secs(1);
+/// Taking and giving back must not keep those that are held from being renewed.
+const CHANGE_WITHIN: Duration = Duration::from_secs(2);
 /// Calls end so long before another relay may take over.
 const MARGIN: Duration = Duration::from_secs(1);
 /// How often the clock is compared with the database's.
@@ -168,22 +170,29 @@ impl Keeper {
     async fn follow(&mut self, roll: &Roll, asked_at: Timestamp, leases: &dyn Leases) {
         let until = trusted_until(asked_at);
         let shares = spread(&roll.peers);
+        let leases_by_name: BTreeMap<&str, &Lease> = roll
+            .leases
+            .iter()
+            .map(|lease| (lease.organization.as_str(), lease))
+            .collect();
         for organization in self.organizations.clone() {
             let name = organization.name.as_str();
-            let Some(lease) = roll.leases.iter().find(|lease| lease.organization == name) else {
+            let Some(lease) = leases_by_name.get(name).copied() else {
                 continue;
             };
             let is_share = shares.get(name) == Some(&self.peer.id.as_str());
             let is_ours = lease.holder.as_deref() == Some(self.peer.id.as_str());
             self.keep_or_lose(&organization, lease, until, leases).await;
             match (is_ours, self.held.contains_key(name)) {
-                (true, true) if !is_share => self.give_back(name, leases).await,
+                (true, true) if !is_share && self.has_time(asked_at) => {
+                    self.give_back(name, leases).await;
+                }
                 // Taken, though the answer was lost.
                 (true, false) => {
                     self.tell_of(leases.take_up(&organization).await);
                     self.begin(&organization, lease.clone(), until);
                 }
-                (false, false) if lease.holder.is_none() && is_share => {
+                (false, false) if lease.holder.is_none() && is_share && self.has_time(asked_at) => {
                     self.take(&organization, leases).await;
                 }
                 _ => {}
@@ -207,6 +216,11 @@ impl Keeper {
             .iter()
             .filter(|one| self.held.contains_key(&one.name));
         leases.drives(driven.flat_map(|one| one.accounts.clone()).collect());
+    }
+
+    /// What is left is taken or given back after the next renewal.
+    fn has_time(&self, asked_at: Timestamp) -> bool {
+        time_until(self.shared.clock.now().at, asked_at) < CHANGE_WITHIN
     }
 
     /// Goes on with what is still held, and lets go of what another relay took.
