@@ -41,11 +41,16 @@ async fn a_full_disk_of_the_database_loses_nothing_and_needs_no_restart() {
     let off = "ALTER TABLE conversations SET (autovacuum_enabled = false)";
     server.sql(database, off).unwrap();
     limit_files(&prlimit, &server, &LARGEST_FILE.to_string()).await;
-    // Wide, so that it is the table itself that gets no larger, and not an index of it.
-    let fill = "INSERT INTO conversations SELECT 'acme', 'filler-' || n, repeat('x', 1500), NULL, NULL, NULL, 0, 0
-        FROM generate_series(1, 20000) n";
-    let told = server.sql(database, fill).unwrap_err().to_string();
-    assert!(told.contains("could not extend"), "{told}");
+    // Wide rows, so that it is the table itself that gets no larger, and not an index of
+    // it; then narrow ones into the gaps.
+    for width in [1500, 0] {
+        let fill = format!(
+            "INSERT INTO conversations SELECT 'acme', 'filler-{width}-' || n, repeat('x', {width}),
+                NULL, NULL, NULL, 0, 0 FROM generate_series(1, 20000) n"
+        );
+        let told = server.sql(database, &fill).unwrap_err().to_string();
+        assert!(told.contains("could not extend"), "{told}");
+    }
 
     let second = world.conversation();
     world.says(&second, "there is no room");

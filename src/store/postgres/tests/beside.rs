@@ -11,10 +11,10 @@ use crate::store::{Delivery, Recorded, Store as _};
 const EVENTS: u64 = 120;
 
 /// Some events are told of twice, some items by two events, and conversations merge.
-fn heard(number: u64) -> Delivery {
-    let event = format!("e{}", number % EVENTS);
+fn heard(round: u64, number: u64) -> Delivery {
+    let event = format!("e{round}-{number}");
     let conversation = format!("c{}", number * 7 % 9);
-    match number % EVENTS % 15 {
+    match number % 15 {
         0 => merge(
             &event,
             &conversation,
@@ -24,26 +24,26 @@ fn heard(number: u64) -> Delivery {
         _ => message(
             &event,
             &conversation,
-            &format!("i{}", number % EVENTS / 2),
+            &format!("i{round}-{}", number / 2),
             number,
         ),
     }
 }
 
 /// What is accepted once, by whichever event.
-fn told_of(number: u64) -> String {
+fn told_of(round: u64, number: u64) -> String {
     if number.is_multiple_of(15) {
         format!("merge {number}")
     } else {
-        format!("i{}", number / 2)
+        format!("i{round}-{}", number / 2)
     }
 }
 
 /// Records what `order` says, many at once: how often each event was accepted.
-async fn record(store: Arc<Postgres>, order: Vec<u64>) -> Vec<(u64, Recorded)> {
+async fn record(store: Arc<Postgres>, round: u64, order: Vec<u64>) -> Vec<(u64, Recorded)> {
     let recording = order.into_iter().map(|number| {
         let store = store.clone();
-        tokio::spawn(async move { (number, store.record(heard(number)).await.unwrap()) })
+        tokio::spawn(async move { (number, store.record(heard(round, number)).await.unwrap()) })
     });
     let recording: Vec<_> = recording.collect();
     let done = futures_util::future::join_all(recording).await;
@@ -79,7 +79,6 @@ async fn what_several_relays_hear_at_once_is_accepted_once_and_nothing_is_lost()
     let Some(own) = Own::new() else { return };
     let [one, other, driver] = [own.open().await, own.open().await, own.open().await].map(Arc::new);
     for round in 0..3 {
-        own.sql("TRUNCATE events, items, conversations, turns");
         let mut orders: [Vec<u64>; 2] = std::array::from_fn(|_| (0..EVENTS).collect());
         for order in &mut orders {
             fastrand::shuffle(order);
@@ -88,13 +87,13 @@ async fn what_several_relays_hear_at_once_is_accepted_once_and_nothing_is_lost()
         let (end, until) = tokio::sync::watch::channel(false);
         let driving = tokio::spawn(drive(driver.clone(), until));
         let (first, second) = tokio::join!(
-            tokio::spawn(record(one.clone(), first)),
-            tokio::spawn(record(other.clone(), second))
+            tokio::spawn(record(one.clone(), round, first)),
+            tokio::spawn(record(other.clone(), round, second))
         );
         end.send(true).unwrap();
         let mut accepted: BTreeMap<String, usize> = BTreeMap::new();
         for (number, recorded) in first.unwrap().into_iter().chain(second.unwrap()) {
-            *accepted.entry(told_of(number)).or_default() +=
+            *accepted.entry(told_of(round, number)).or_default() +=
                 usize::from(recorded == Recorded::Accepted);
         }
         assert!(
@@ -105,7 +104,7 @@ async fn what_several_relays_hear_at_once_is_accepted_once_and_nothing_is_lost()
         items.sort();
         let expected: std::collections::BTreeSet<String> = (0..EVENTS)
             .filter(|number| number % 15 != 0)
-            .map(told_of)
+            .map(|number| told_of(round, number))
             .collect();
         assert_eq!(
             items,
