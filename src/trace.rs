@@ -89,7 +89,7 @@ pub enum What {
         found: Option<Found>,
     },
     /// Another conversation was looked at, which an item seemed to be of.
-    Traced,
+    LookedElsewhere,
     /// The bot was asked.
     Asked {
         /// The how manieth time.
@@ -233,7 +233,7 @@ pub enum Call {
     /// All items.
     List,
     /// Another conversation.
-    Trace,
+    LookElsewhere,
     /// None: it was not made.
     Permit,
 }

@@ -53,7 +53,7 @@ fn told(step: &Step, turn: &StoredTurn, trace: &Trace, is_last: bool) -> (String
             items,
             found,
         } => fine(listed(*purpose, *items, *found)),
-        What::Traced => {
+        What::LookedElsewhere => {
             fine("looked at another conversation, which a message seemed to be of".to_owned())
         }
         What::Asked {
@@ -197,7 +197,7 @@ fn failed(call: Call, error: &str) -> String {
         Call::Look => "looking who has it failed",
         Call::Fetch => "reading the message failed",
         Call::List => "listing the conversation failed",
-        Call::Trace => "looking at another conversation failed",
+        Call::LookElsewhere => "looking at another conversation failed",
         Call::Permit => "no call could be made",
     };
     format!("{what}: {error}")

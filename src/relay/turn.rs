@@ -73,7 +73,7 @@ pub enum Action {
     /// Look who holds the conversation.
     Look,
     /// Look at another conversation, by its id: was it merged into the turn's?
-    Trace(ConversationId),
+    LookElsewhere(ConversationId),
     /// Fetch the item of the message with this index.
     Fetch(usize),
     /// List the conversation's items.
@@ -132,8 +132,8 @@ pub enum Happened {
     Claimed,
     /// The look is part of what is known now.
     Looked,
-    /// Of [`Action::Trace`]: the other conversation is one of its own.
-    Traced,
+    /// Of [`Action::LookElsewhere`]: the other conversation is one of its own.
+    LookedElsewhere,
     /// Of [`Action::Fetch`].
     Fetched(Box<Item>),
     /// Of [`Action::List`].
@@ -422,9 +422,11 @@ impl Turn {
             (_, Happened::TooLate) => self.give_up(context),
             (_, Happened::Claimed) => self.resume(context),
             (_, Happened::Looked) => self.looked(),
-            (Some(Action::Trace(_)), Happened::Traced) => self.traced(None, context),
-            (Some(Action::Trace(_)), Happened::Failed(error)) => {
-                self.trace_failed(error, context);
+            (Some(Action::LookElsewhere(_)), Happened::LookedElsewhere) => {
+                self.looked_elsewhere(None, context);
+            }
+            (Some(Action::LookElsewhere(_)), Happened::Failed(error)) => {
+                self.look_elsewhere_failed(error, context);
             }
             (Some(Action::Fetch(index)), Happened::Fetched(item)) => {
                 self.fetched(index, &item, context);

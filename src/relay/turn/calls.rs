@@ -15,7 +15,7 @@ impl Turn {
             (Action::Write(index), _) if !self.is_move(*index) => self.writes_left().max(1),
             (
                 Action::Look
-                | Action::Trace(_)
+                | Action::LookElsewhere(_)
                 | Action::Fetch(_)
                 | Action::List(_)
                 | Action::Write(_),

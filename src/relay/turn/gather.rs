@@ -139,7 +139,7 @@ impl Turn {
             }
             (Some((index, item)), Some(of)) => {
                 self.stranger = Some((index, item));
-                Action::Trace(of)
+                Action::LookElsewhere(of)
             }
             (Some((index, _)), None) => {
                 self.drop_stranger(index, None);
@@ -150,7 +150,11 @@ impl Turn {
     }
 
     /// The other conversation is one of its own, or was merged into `into`.
-    pub(super) fn traced(&mut self, into: Option<&ConversationId>, context: &Context<'_>) {
+    pub(super) fn looked_elsewhere(
+        &mut self,
+        into: Option<&ConversationId>,
+        context: &Context<'_>,
+    ) {
         let Some((index, item)) = self.stranger.take() else {
             return;
         };
@@ -161,11 +165,11 @@ impl Turn {
         }
     }
 
-    pub(super) fn trace_failed(&mut self, error: GladlyError, context: &Context<'_>) {
+    pub(super) fn look_elsewhere_failed(&mut self, error: GladlyError, context: &Context<'_>) {
         match error {
-            GladlyError::Moved { to, .. } => self.traced(Some(&to), context),
+            GladlyError::Moved { to, .. } => self.looked_elsewhere(Some(&to), context),
             GladlyError::NotFound { .. } | GladlyError::Refused { .. } => {
-                self.traced(None, context);
+                self.looked_elsewhere(None, context);
             }
             error => {
                 self.wait_out(&error, context);

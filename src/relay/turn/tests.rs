@@ -379,8 +379,8 @@ fn an_item_of_another_conversation_is_neither_asked_nor_answered() {
     let look = player.next(Happened::Fetched(Player::item("other", "secret")));
     assert_eq!(look, Action::Look, "a merge may explain it");
     let other = ConversationId::parse("other").unwrap();
-    assert_eq!(player.look("ai", None), Action::Trace(other));
-    let end = player.next(Happened::Traced);
+    assert_eq!(player.look("ai", None), Action::LookElsewhere(other));
+    let end = player.next(Happened::LookedElsewhere);
     assert!(matches!(end, Action::End(Outcome::Dead(_))), "{end:?}");
 }
 

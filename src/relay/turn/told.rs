@@ -184,7 +184,7 @@ impl Turn {
     fn step_of(&self, action: &Action, happened: &Happened, called: bool) -> Option<What> {
         Some(match (action, happened) {
             (Action::Look, Happened::Looked) => looked(self.learnt.last()?)?,
-            (Action::Trace(_), Happened::Traced) => What::Traced,
+            (Action::LookElsewhere(_), Happened::LookedElsewhere) => What::LookedElsewhere,
             (Action::Fetch(_), Happened::Fetched(item)) => What::Fetched {
                 kind: trace::tame(&item.content.content_type),
                 characters: item.content.text.chars().count(),
@@ -204,7 +204,7 @@ impl Turn {
                     _ if !called => Call::Permit,
                     Action::Fetch(_) => Call::Fetch,
                     Action::List(_) => Call::List,
-                    Action::Trace(_) => Call::Trace,
+                    Action::LookElsewhere(_) => Call::LookElsewhere,
                     _ => Call::Look,
                 },
                 error: trace::bounded(&error.to_string()),

@@ -22,13 +22,13 @@ impl Player {
         }
         match action {
             Action::Look => self.look(run),
-            Action::Trace(id) => {
+            Action::LookElsewhere(id) => {
                 let index = index_of(id.as_str());
                 self.get(
                     run,
                     Op::Look,
                     |player| player.world.look(index),
-                    |_| Happened::Traced,
+                    |_| Happened::LookedElsewhere,
                 )
             }
             Action::Fetch(message) => {

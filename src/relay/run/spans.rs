@@ -23,7 +23,7 @@ impl Run {
     pub(super) fn name_of(&self, action: &Action) -> Option<&'static str> {
         Some(match action {
             Action::Look => "gladly look",
-            Action::Trace(_) => "gladly look at another",
+            Action::LookElsewhere(_) => "gladly look at another",
             Action::Fetch(_) => "gladly fetch",
             Action::List(_) => "gladly list",
             Action::Ask(_) => "gleen ask",
@@ -38,7 +38,7 @@ impl Run {
         })
     }
 
-    pub(super) fn trace_call(&self, name: &'static str, start: Timestamp, happened: &Happened) {
+    pub(super) fn tell_call(&self, name: &'static str, start: Timestamp, happened: &Happened) {
         let failed = matches!(
             happened,
             Happened::Failed(_) | Happened::GleenFailed(_) | Happened::DeadlinePassed
@@ -59,7 +59,7 @@ impl Run {
         });
     }
 
-    pub(super) fn trace_turn(&self, outcome: &Outcome) {
+    pub(super) fn tell_turn(&self, outcome: &Outcome) {
         self.shared.traces.record(|| {
             let turn = &self.turn;
             let account = &self.account.name;
