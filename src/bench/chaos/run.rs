@@ -242,10 +242,13 @@ max_replies_per_hour = 100000
     }
 }
 
+/// Gladly's own retry times are so many times as long. A relay or a database takes a
+/// second or two to come back, on a busy machine more, however fast time passes; and
+/// a webhook that is switched off brings nothing any more.
+const TIME_LAPSE: u32 = 60;
+
 /// Gladly's own retry times, a fraction of them, and its own switch-off.
 fn gladly_options(plan: &Plan) -> GladlyOptions {
-    // A database takes a second or two to come back, however fast time passes.
-    let divisor = if plan.database_crashes > 0 { 60 } else { 300 };
     let chaos = Chaos {
         duplicate: plan.faults / 2.0,
         delay: plan.faults / 2.0,
@@ -257,7 +260,7 @@ fn gladly_options(plan: &Plan) -> GladlyOptions {
         delivery: DeliveryOptions {
             timeout: Duration::from_secs(5),
             retry_delays: [30, 300, 1800, 3600]
-                .map(|seconds| Duration::from_secs(seconds) / divisor)
+                .map(|seconds| Duration::from_secs(seconds) / TIME_LAPSE)
                 .to_vec(),
             chaos,
             ..DeliveryOptions::default()
