@@ -7,8 +7,8 @@ use crate::outcome::HandoffReason;
 impl Player {
     /// What it has told, in one word each.
     fn trace_words(&self) -> Vec<String> {
-        let stored = serde_json::to_value(self.turn.trace()).unwrap();
-        let steps = stored["steps"].as_array().cloned().unwrap_or_default();
+        let steps = self.steps();
+        let steps = steps.as_array().unwrap();
         let words = steps.iter().map(|step| {
             let of = |name: &str| step[name].as_str().unwrap_or_default().to_owned();
             let detail = [
@@ -26,7 +26,7 @@ impl Player {
     }
 
     fn steps(&self) -> serde_json::Value {
-        serde_json::to_value(self.turn.trace()).unwrap()["steps"].clone()
+        serde_json::to_value(self.turn.trace().steps()).unwrap()
     }
 
     fn asks(&mut self) {

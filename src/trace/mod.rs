@@ -5,6 +5,8 @@
 //! or the bot's, and no secret. It is bounded: of a turn that fails for hours the
 //! first steps and the newest are kept, and how many lay between.
 
+mod stored;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -22,32 +24,25 @@ const LONGEST_TEXT: usize = 200;
 const LONGEST_ID: usize = 64;
 
 /// The steps of one turn, oldest first.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Trace {
     steps: Vec<Step>,
     /// Steps that are left out after the first [`FIRST`].
-    #[serde(skip_serializing_if = "is_zero")]
     left_out: u32,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
-const fn is_zero(number: &u32) -> bool {
-    *number == 0
-}
-
-/// One step.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// One step. Written as JSON, with names, it is for those who read the timeline.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Step {
     /// When it was; of a call, when it was begun.
     #[serde(with = "jiff::fmt::serde::timestamp::millisecond::required")]
     pub at: Timestamp,
     /// How long the call took, in milliseconds; none if it made none, or if nobody
     /// heard of its end.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub ms: Option<u64>,
     /// How long the call waited for its turn before, in milliseconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub queued_ms: Option<u64>,
     /// What it was.
     #[serde(flatten)]
@@ -55,7 +50,7 @@ pub struct Step {
 }
 
 /// What a step was.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "what", rename_all = "snake_case")]
 pub enum What {
     /// The turn was taken up: at its beginning, after a wait, or after a crash.
@@ -85,7 +80,7 @@ pub enum What {
         /// How many there were.
         items: usize,
         /// Of a search: whether the part was there.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         found: Option<Found>,
     },
     /// Another conversation was looked at, which an item seemed to be of.
@@ -95,10 +90,10 @@ pub enum What {
         /// The how manieth time.
         attempt: u32,
         /// The thread it was asked on; none if it began one.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         thread_id: Option<String>,
         /// What came of it; none if nobody heard.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         answer: Option<Reply>,
     },
     /// Something was written into Gladly.
@@ -108,7 +103,7 @@ pub enum What {
         /// The how manieth time.
         attempt: u32,
         /// What came of it; none if nobody heard.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         came: Option<Came>,
     },
     /// A call that reads failed.
@@ -152,7 +147,7 @@ pub struct Decision {
     /// How many messages the customer had written.
     pub messages: usize,
     /// How many files were attached to them.
-    #[serde(default, skip_serializing_if = "is_zero_usize")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub attachments: usize,
     /// How often the same text had come in a row.
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -165,24 +160,23 @@ pub struct Decision {
     pub replies_last_hour: u32,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
-const fn is_zero_usize(number: &usize) -> bool {
-    *number == 0
+fn is_zero<T: Default + PartialEq>(number: &T) -> bool {
+    *number == T::default()
 }
 
 /// How a turn ended, and who had the conversation then, as far as it was known.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Ended {
     /// [`Outcome::as_str`].
     pub outcome: String,
     /// [`Outcome::reason`], or the error of a dead letter.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// The inbox, or `none` or `unreadable`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub inbox_id: Option<String>,
     /// The agent, or `none` or `unreadable`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub agent_id: Option<String>,
 }
 
@@ -295,21 +289,6 @@ pub enum Came {
 }
 
 impl Trace {
-    /// Reads what was stored. What can't be read is no reason to stop a turn.
-    pub fn read(stored: &str) -> Self {
-        serde_json::from_str(stored).unwrap_or_default()
-    }
-
-    /// For the store.
-    pub fn to_store(&self) -> String {
-        // As long as most are, so that it is not moved while it grows.
-        let mut stored = Vec::with_capacity(2_048);
-        // Strings and numbers: nothing in it can fail to be written.
-        let written = serde_json::to_writer(&mut stored, self);
-        let stored = written.ok().and_then(|()| String::from_utf8(stored).ok());
-        stored.unwrap_or_default()
-    }
-
     /// The first steps, how many are left out after them, and the newest.
     pub fn parts(&self) -> (&[Step], u32, &[Step]) {
         let first = self.steps.len().min(FIRST);
@@ -430,54 +409,6 @@ mod tests {
         assert_eq!((first[29].at, newest[0].at), (at(29), at(930)));
         assert_eq!(newest[69].at, at(999));
         assert!(trace.to_store().len() < 20_000);
-    }
-
-    #[test]
-    fn a_step_is_short_and_is_read_back_as_it_was() {
-        let mut trace = Trace::default();
-        trace.push(at(1), What::Claimed);
-        trace.push_step(Step {
-            at: at(2),
-            ms: Some(21),
-            queued_ms: None,
-            what: What::Looked {
-                inbox_id: "ai".to_owned(),
-                agent_id: "none".to_owned(),
-                status: "open".to_owned(),
-            },
-        });
-        trace.push(
-            at(3),
-            What::Wrote {
-                part: Part::Note,
-                attempt: 1,
-                came: Some(Came::Done),
-            },
-        );
-        trace.push(
-            at(4),
-            What::Ended(Ended::new(
-                &Outcome::HandedOff(HandoffReason::Deadline),
-                None,
-            )),
-        );
-        let stored = trace.to_store();
-        assert_eq!(
-            stored,
-            concat!(
-                r#"{"steps":[{"at":1000,"what":"claimed"},"#,
-                r#"{"at":2000,"ms":21,"what":"looked","inbox_id":"ai","agent_id":"none","status":"open"},"#,
-                r#"{"at":3000,"what":"wrote","part":"note","attempt":1,"came":"done"},"#,
-                r#"{"at":4000,"what":"ended","outcome":"handed_off","reason":"deadline"}]}"#
-            )
-        );
-        assert_eq!(Trace::read(&stored), trace);
-    }
-
-    #[test]
-    fn what_cannot_be_read_is_no_trace() {
-        assert!(Trace::read("{\"steps\":[{\"what\":\"new\"}]}").is_empty());
-        assert!(Trace::read("").is_empty());
     }
 
     #[test]
