@@ -13,23 +13,18 @@ async fn a_crash_of_the_database_loses_nothing_and_needs_no_restart() {
     world.says(&first, "hello");
     soon(thinking.reached()).await;
     server.crash().unwrap();
-    for relay in &several.relays {
-        soon(async { while ready(relay).await != 503 {} }).await;
-    }
+    several.all_ready(503).await;
     let second = world.conversation();
     world.says(&second, "while it is away");
-    let refused = |world: &GladlyWorld| {
-        let deliveries = world.deliveries().iter();
-        deliveries
-            .filter(|delivery| delivery.status == Some(503))
-            .count()
-            >= 2
+    several.all_refuse().await;
+    let refusals = |world: &GladlyWorld| {
+        let refused = world.deliveries().iter().filter(|it| !it.succeeded());
+        Some(refused.map(|it| it.status).collect::<Vec<_>>())
     };
-    soon(world.gladly.wait_for(refused)).await;
+    let refusals = world.gladly.wait_until(refusals).await;
+    assert!(refusals.iter().all(|it| *it == Some(503)), "{refusals:?}");
     server.start_again().unwrap();
-    for relay in &several.relays {
-        soon(async { while ready(relay).await != 200 {} }).await;
-    }
+    several.all_ready(200).await;
     thinking.release();
     let conversations = [first, second];
     answered(world, &conversations).await;
