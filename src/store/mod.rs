@@ -28,6 +28,7 @@ mod past;
 mod picture;
 mod value;
 
+pub mod days;
 pub mod totals;
 
 mod copy;
@@ -96,6 +97,11 @@ pub trait Store: Send + Sync {
     /// Deletes what ended before `before`. Events that are forgotten by it are
     /// refused from then on.
     async fn purge(&self, before: Timestamp) -> Result<(), StoreError>;
+
+    /// Sums up the days that are over, for reports: see [`days`].
+    async fn sum_up(&self, _now: Timestamp) -> Result<(), StoreError> {
+        Ok(())
+    }
 
     /// Whose turns a relay runs, where several share the database; none where the
     /// process that has it open runs them all.

@@ -13,6 +13,7 @@
 mod batch;
 mod connect;
 mod copy;
+mod days;
 mod history;
 mod keys;
 mod leases;
@@ -52,6 +53,7 @@ pub struct Postgres {
     writer: Writer,
     desk: Desk,
     register: Register,
+    connector: Connector,
 }
 
 impl Postgres {
@@ -100,7 +102,8 @@ impl Postgres {
         Self {
             writer: Writer::start(&shared),
             desk: Desk::new(connector.clone()),
-            register: Register::new(connector, &shared),
+            register: Register::new(connector.clone(), &shared),
+            connector,
         }
     }
 
@@ -151,6 +154,11 @@ impl Store for Postgres {
         purge::purge(&client, before, Timestamp::now()).await
     }
 
+    async fn sum_up(&self, now: Timestamp) -> Result<(), StoreError> {
+        let desk = self.open_desk()?;
+        days::sum_up(desk, &self.connector, super::days::unsettled(now)).await
+    }
+
     fn leases(&self) -> Option<&dyn Leases> {
         Some(&self.register)
     }
@@ -185,6 +193,15 @@ impl History for Postgres {
         self.open_desk()?
             .totals(from_hour, until_hour, account)
             .await
+    }
+
+    async fn days(
+        &self,
+        from_day: i64,
+        until_day: i64,
+        account: Option<&AccountName>,
+    ) -> Result<Vec<Total>, StoreError> {
+        self.open_desk()?.days(from_day, until_day, account).await
     }
 }
 

@@ -5,6 +5,7 @@ mod backup;
 mod carry;
 mod check;
 mod copy;
+mod days;
 mod history;
 mod load;
 mod migrate;
@@ -113,7 +114,7 @@ impl Sqlite {
     async fn command(&self, command: Command) -> Result<Answer, StoreError> {
         match self.writer.run(Task::Command(Box::new(command))).await? {
             Done::Answer(answer) => Ok(answer),
-            Done::Purged(_) | Done::Nothing => Err(writer::closed()),
+            Done::Stepped(_) | Done::Nothing => Err(writer::closed()),
         }
     }
 }
@@ -245,10 +246,19 @@ impl Store for Sqlite {
         for kind in purge::Kind::ALL {
             while matches!(
                 self.writer.run(Task::Purge(kind, before)).await?,
-                Done::Purged(true)
+                Done::Stepped(true)
             ) {}
         }
         self.writer.run(Task::DestroyKeys).await.map(drop)
+    }
+
+    async fn sum_up(&self, now: Timestamp) -> Result<(), StoreError> {
+        let until = crate::store::days::unsettled(now);
+        while matches!(
+            self.writer.run(Task::SumUp(until)).await?,
+            Done::Stepped(true)
+        ) {}
+        Ok(())
     }
 
     async fn close(&self) {
@@ -314,6 +324,17 @@ impl History for Sqlite {
             history::totals(connection, from_hour, until_hour, account.as_ref())
         })
         .await
+    }
+
+    async fn days(
+        &self,
+        from_day: i64,
+        until_day: i64,
+        account: Option<&AccountName>,
+    ) -> Result<Vec<Total>, StoreError> {
+        let account = account.cloned();
+        self.read(move |connection| days::read(connection, from_day, until_day, account.as_ref()))
+            .await
     }
 }
 

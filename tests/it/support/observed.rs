@@ -204,6 +204,10 @@ impl Store for Observed {
         Ok(())
     }
 
+    async fn sum_up(&self, now: Timestamp) -> Result<(), StoreError> {
+        self.inner.sum_up(now).await
+    }
+
     async fn close(&self) {
         self.inner.close().await;
     }
@@ -253,5 +257,14 @@ impl History for Observed {
         account: Option<&AccountName>,
     ) -> Result<Vec<Total>, StoreError> {
         self.inner.totals(from_hour, until_hour, account).await
+    }
+
+    async fn days(
+        &self,
+        from_day: i64,
+        until_day: i64,
+        account: Option<&AccountName>,
+    ) -> Result<Vec<Total>, StoreError> {
+        self.inner.days(from_day, until_day, account).await
     }
 }

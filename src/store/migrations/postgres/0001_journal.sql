@@ -81,10 +81,14 @@ CREATE TABLE turns (
     finished_at     bigint
 ) WITH (fillfactor = 60, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0);
 CREATE INDEX turns_kept ON turns (account, conversation_id) WHERE outcome IS NULL OR outcome = 'dead';
-CREATE INDEX turns_by_age ON turns (finished_at) WHERE finished_at IS NOT NULL;
 
--- Those that have ended, newest first, with all that a list of turns is filtered by.
+-- Those that have ended, newest first, with all that a list of turns is filtered by. By it
+-- old ones are found too, for what ended long ago was received before.
 CREATE INDEX turns_newest ON turns (received_at, id, account, outcome, reason) WHERE outcome IS NOT NULL;
+-- The same by account, outcome and reason: a filter that few of very many turns pass is
+-- answered from here. What dead turns died of are very many words, and they are few.
+CREATE INDEX turns_alike ON turns (account, (outcome || ' ' || coalesce(reason, '')), received_at, id)
+    WHERE outcome <> 'dead';
 
 -- Sums by the hour since 1970 UTC, for reports: no ids. Counted with what they count,
 -- kept for a year.
@@ -105,6 +109,18 @@ CREATE TABLE totals (
     per_second bigint NOT NULL,
     PRIMARY KEY (hour, account, what, reason, firsts, bucket)
 ) WITH (fillfactor = 50);
+
+-- Days since 1970 UTC that are over, summed up for reports: see `store::days`. Can be
+-- made again from `totals`.
+CREATE TABLE days (
+    day     bigint NOT NULL,
+    -- Empty: that all accounts of this day and of those before it are summed up.
+    account text COLLATE "C" NOT NULL,
+    -- JSON. Null: something was added since, and it is to be summed up again.
+    value   text,
+    PRIMARY KEY (day, account)
+);
+CREATE INDEX days_stale ON days (day) WHERE value IS NULL;
 
 -- What a person must look at.
 CREATE TABLE dead_letters (

@@ -7,8 +7,9 @@ use rusqlite::Connection;
 use super::Folder;
 use crate::outcome::Outcome;
 use crate::store::conformance::bench::{at, claim, ended, message, save};
+use crate::store::sqlite::history::alike;
 use crate::store::sqlite::writer::Task;
-use crate::store::sqlite::{history, load, open, purge, read, tables};
+use crate::store::sqlite::{days, history, load, open, purge, read, tables};
 use crate::store::{Command, Operations, Recorded, Store, StoreError};
 
 #[tokio::test]
@@ -157,6 +158,15 @@ async fn finished_rows_cost_nothing() {
         purge::NEEDED_KEYS,
         history::MERGED,
         history::KEPT,
+        alike::ACCOUNTS,
+        alike::KINDS,
+        alike::NEWEST,
+        days::LAST,
+        days::STALE,
+        days::NEXT_HOUR,
+        days::DONE,
+        days::NEXT_ACCOUNT,
+        days::DAYS,
     ] {
         let plan = plan(sql);
         let whole = |table: &str| {
@@ -164,7 +174,16 @@ async fn finished_rows_cost_nothing() {
                 line.starts_with(&format!("SCAN {table}")) && !line.contains("turns_kept")
             })
         };
-        let tables = ["events", "items", "turns", "conversations", "c", "o", "t"];
+        let tables = [
+            "events",
+            "items",
+            "turns",
+            "conversations",
+            "totals",
+            "c",
+            "o",
+            "t",
+        ];
         assert!(!tables.into_iter().any(whole), "{plan:#?}");
     }
     let newest = plan(history::ENDED).join("\n");
