@@ -182,7 +182,10 @@ impl TurnQuery {
     pub(super) fn asks_for_kind(&self, kind: &str) -> bool {
         let (outcome, reason) = kind.split_once(' ').unwrap_or((kind, ""));
         let same = |wanted: Option<&str>, is: &str| wanted.is_none_or(|it| it == is);
-        same(self.outcome.as_deref(), outcome) && same(self.reason.as_deref(), reason)
+        // No reason is called nothing.
+        same(self.outcome.as_deref(), outcome)
+            && same(self.reason.as_deref(), reason)
+            && self.reason.as_deref() != Some("")
     }
 
     /// Since when, and before which.

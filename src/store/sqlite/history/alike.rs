@@ -10,7 +10,7 @@ use crate::store::{StoreError, TurnQuery, TurnRow};
 /// The accounts with turns that have ended, from one to the next in the index.
 pub(in crate::store::sqlite) const ACCOUNTS: &str = "WITH RECURSIVE a (account) AS (
         SELECT (SELECT account FROM turns INDEXED BY turns_alike
-            WHERE outcome <> 'dead' ORDER BY account LIMIT 1)
+            WHERE outcome <> 'dead' AND account > '' ORDER BY account LIMIT 1)
         UNION ALL
         SELECT (SELECT t.account FROM turns t INDEXED BY turns_alike
             WHERE t.outcome <> 'dead' AND t.account > a.account ORDER BY t.account LIMIT 1)
