@@ -42,3 +42,7 @@ CREATE TABLE days (
     PRIMARY KEY (day, account)
 ) STRICT;
 CREATE INDEX days_stale ON days (day) WHERE value IS NULL;
+
+-- What died of the same, newest last.
+CREATE INDEX dead_letters_alike ON dead_letters
+    (account, error, event_type, may_have_answered, id, turn_id);

@@ -17,6 +17,7 @@ mod days;
 mod history;
 mod keys;
 mod leases;
+mod letters;
 mod load;
 mod migrate;
 mod purge;
@@ -36,9 +37,9 @@ use jiff::Timestamp;
 use super::address::PostgresAddress;
 use super::seal::MasterKey;
 use super::{
-    Answer, Backlog, ClaimRequest, Claimed, Command, DeadLetter, DeadLetterId, Delivery, History,
-    Leases, Operations, Recorded, Remembered, RetryRequest, Save, Standing, Store, StoreError,
-    Swept, Total, TurnQuery, TurnRow,
+    Answer, Backlog, Cause, ClaimRequest, Claimed, Command, DeadLetter, DeadLetterId, Delivery,
+    History, Leases, LetterQuery, Operations, Recorded, Remembered, RetryRequest, Save, Standing,
+    Store, StoreError, Swept, Total, TurnQuery, TurnRow,
 };
 use crate::id::{AccountName, ConversationId};
 use connect::Connector;
@@ -217,6 +218,27 @@ impl Operations for Postgres {
 
     async fn dead_letters(&self) -> Result<Vec<DeadLetter>, StoreError> {
         self.open_desk()?.dead_letters().await
+    }
+
+    async fn causes(&self) -> Result<Vec<(Cause, u64)>, StoreError> {
+        self.open_desk()?.causes().await
+    }
+
+    async fn letters_of(
+        &self,
+        cause: &Cause,
+        before: Option<DeadLetterId>,
+        limit: usize,
+    ) -> Result<Vec<DeadLetter>, StoreError> {
+        self.open_desk()?.letters_of(cause, before, limit).await
+    }
+
+    async fn letters(&self, query: &LetterQuery) -> Result<Vec<DeadLetter>, StoreError> {
+        self.open_desk()?.letters(query).await
+    }
+
+    async fn named_letters(&self, ids: &[DeadLetterId]) -> Result<Vec<DeadLetter>, StoreError> {
+        self.open_desk()?.named_letters(ids).await
     }
 
     async fn retry_dead_letter(&self, request: RetryRequest) -> Result<bool, StoreError> {

@@ -7,6 +7,7 @@ mod check;
 mod copy;
 mod days;
 mod history;
+mod letters;
 mod load;
 mod migrate;
 mod open;
@@ -28,9 +29,9 @@ use rusqlite::{Connection, params};
 
 use super::seal::{Keys, MasterKey};
 use super::{
-    Answer, Backlog, ClaimRequest, Claimed, Command, DeadLetter, DeadLetterId, Delivery, History,
-    Operations, Recorded, Remembered, RetryRequest, Save, Standing, Store, StoreError, Swept,
-    Total, TurnQuery, TurnRow,
+    Answer, Backlog, Cause, ClaimRequest, Claimed, Command, DeadLetter, DeadLetterId, Delivery,
+    History, LetterQuery, Operations, Recorded, Remembered, RetryRequest, Save, Standing, Store,
+    StoreError, Swept, Total, TurnQuery, TurnRow,
 };
 use crate::id::{AccountName, ConversationId};
 pub use backup::BackupKeys;
@@ -283,6 +284,33 @@ impl Operations for Sqlite {
 
     async fn dead_letters(&self) -> Result<Vec<DeadLetter>, StoreError> {
         self.read(read::dead_letters).await
+    }
+
+    async fn causes(&self) -> Result<Vec<(Cause, u64)>, StoreError> {
+        self.read(letters::causes).await
+    }
+
+    async fn letters_of(
+        &self,
+        cause: &Cause,
+        before: Option<DeadLetterId>,
+        limit: usize,
+    ) -> Result<Vec<DeadLetter>, StoreError> {
+        let cause = cause.clone();
+        self.read(move |connection| letters::of_cause(connection, &cause, before, limit))
+            .await
+    }
+
+    async fn letters(&self, query: &LetterQuery) -> Result<Vec<DeadLetter>, StoreError> {
+        let query = query.clone();
+        self.read(move |connection| letters::some(connection, &query))
+            .await
+    }
+
+    async fn named_letters(&self, ids: &[DeadLetterId]) -> Result<Vec<DeadLetter>, StoreError> {
+        let ids = ids.to_vec();
+        self.read(move |connection| letters::named(connection, &ids))
+            .await
     }
 
     async fn retry_dead_letter(&self, request: RetryRequest) -> Result<bool, StoreError> {

@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use gladly_relay::id::{AccountName, ConversationId, TurnId};
 use gladly_relay::outcome::Outcome;
 use gladly_relay::store::{
-    Backlog, ClaimRequest, Claimed, DeadLetter, DeadLetterId, Delivery, History, Operations,
-    Progress, Recorded, Remembered, RetryRequest, Save, Sqlite, Standing, Store, StoreError, Swept,
-    Total, TurnQuery, TurnRow,
+    Backlog, Cause, ClaimRequest, Claimed, DeadLetter, DeadLetterId, Delivery, History,
+    LetterQuery, Operations, Progress, Recorded, Remembered, RetryRequest, Save, Sqlite, Standing,
+    Store, StoreError, Swept, Total, TurnQuery, TurnRow,
 };
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -225,6 +225,27 @@ impl Operations for Observed {
 
     async fn dead_letters(&self) -> Result<Vec<DeadLetter>, StoreError> {
         self.inner.dead_letters().await
+    }
+
+    async fn causes(&self) -> Result<Vec<(Cause, u64)>, StoreError> {
+        self.inner.causes().await
+    }
+
+    async fn letters_of(
+        &self,
+        cause: &Cause,
+        before: Option<DeadLetterId>,
+        limit: usize,
+    ) -> Result<Vec<DeadLetter>, StoreError> {
+        self.inner.letters_of(cause, before, limit).await
+    }
+
+    async fn letters(&self, query: &LetterQuery) -> Result<Vec<DeadLetter>, StoreError> {
+        self.inner.letters(query).await
+    }
+
+    async fn named_letters(&self, ids: &[DeadLetterId]) -> Result<Vec<DeadLetter>, StoreError> {
+        self.inner.named_letters(ids).await
     }
 
     async fn retry_dead_letter(&self, request: RetryRequest) -> Result<bool, StoreError> {

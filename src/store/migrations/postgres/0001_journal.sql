@@ -134,6 +134,9 @@ CREATE TABLE dead_letters (
     created_at        bigint NOT NULL
 );
 CREATE INDEX dead_letters_of_turn ON dead_letters (turn_id) WHERE turn_id IS NOT NULL;
+-- What died of the same, newest last. As far as an index can hold it.
+CREATE INDEX dead_letters_alike ON dead_letters
+    (account, left(error, 500), event_type, may_have_answered, id);
 CREATE INDEX dead_letters_unusable ON dead_letters (account) WHERE turn_id IS NULL;
 
 -- Per account: what Gladly raised until then was looked for, by Gladly's clock.

@@ -9,7 +9,7 @@ use crate::outcome::Outcome;
 use crate::store::conformance::bench::{at, claim, ended, message, save};
 use crate::store::sqlite::history::alike;
 use crate::store::sqlite::writer::Task;
-use crate::store::sqlite::{days, history, load, open, purge, read, tables};
+use crate::store::sqlite::{days, history, letters, load, open, purge, read, tables};
 use crate::store::{Command, Operations, Recorded, Store, StoreError};
 
 #[tokio::test]
@@ -189,6 +189,11 @@ async fn finished_rows_cost_nothing() {
     let newest = plan(history::ENDED).join("\n");
     let covered = "SEARCH turns USING COVERING INDEX turns_newest";
     assert!(newest.contains(covered), "{newest}");
+    let causes = plan(letters::CAUSES).join("\n");
+    assert!(
+        causes.contains("COVERING INDEX") && !causes.contains("TEMP"),
+        "{causes}"
+    );
     let accounts = plan(history::ACCOUNTS).join("\n");
     assert!(!accounts.contains("SCAN conversations"), "{accounts}");
     let backlog = plan(read::BACKLOG);
