@@ -51,7 +51,7 @@ async fn list(
     let letters = state.operations.letters(&query).await.map_err(unreadable)?;
     let page = &letters[..letters.len().min(limit)];
     let next = page.last().filter(|_| letters.len() > limit);
-    let shown: Vec<Value> = page.iter().map(|letter| letter.to_json()).collect();
+    let shown: Vec<Value> = page.iter().map(DeadLetter::to_json).collect();
     let mut response = Json(shown).into_response();
     if let Some(last) = next {
         let (after, limit) = (last.id.0.to_string(), limit.to_string());

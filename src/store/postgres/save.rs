@@ -98,13 +98,13 @@ pub(super) fn statements(
         all.push(Statement::new(SETTLED).numbers(changes.settled.iter().map(|id| id.0)));
     }
     let now = changes.now.unwrap_or(Timestamp::MAX);
-    let changed = days::changed_days(&changes.totals, now);
+    let stale = days::changed_days(&changes.totals, now);
     all.extend(totals(changes.totals));
-    if !changed.is_empty() {
+    if !stale.is_empty() {
         all.push(
             Statement::new(CHANGED)
-                .numbers(changed.iter().map(|(day, _)| *day))
-                .texts(changed.iter().map(|(_, account)| account.as_str())),
+                .numbers(stale.iter().map(|(day, _)| *day))
+                .texts(stale.iter().map(|(_, account)| account.as_str())),
         );
     }
     if !changes.swept.is_empty() {

@@ -62,8 +62,8 @@ impl Saver<'_> {
             add_total(self.connection, total)?;
         }
         let now = changes.now.unwrap_or(jiff::Timestamp::MAX);
-        let changed = days::changed_days(&changes.totals, now);
-        super::days::changed(self.connection, changed)?;
+        let stale = days::changed_days(&changes.totals, now);
+        super::days::changed(self.connection, stale)?;
         for swept in &changes.swept {
             self.connection
                 .prepare_cached(

@@ -4,6 +4,7 @@ mod damage;
 mod gone;
 mod migration;
 mod opening;
+mod plans;
 mod sealing;
 mod writing;
 

@@ -118,6 +118,20 @@ async fn each_way_to_the_humans_is_explained() {
     relay.finish().await;
 }
 
+/// The customer writes once more while a human is given the conversation.
+async fn asked_again_while_handed_over(relay: &TestRelay) -> String {
+    let given = relay.conversation();
+    let held = relay.gladly.hold_next(Operation::PatchConversation);
+    relay.says(&given, "agent please");
+    soon(held.reached()).await;
+    relay.says(&given, "are you there?");
+    relay.all_told().await;
+    // Else Gladly tells of the move, and which of two reasons it is is a race.
+    relay.lose_webhooks();
+    held.release();
+    given
+}
+
 #[tokio::test]
 async fn what_the_bot_could_not_or_need_not_answer_is_explained() {
     let relay = TestRelay::start().await;
@@ -142,15 +156,7 @@ async fn what_the_bot_could_not_or_need_not_answer_is_explained() {
     let told = gladly.payload_for(&item).to_string();
     assert_eq!(relay.post(told).await.status(), 200);
     relay.outcomes(3).await;
-    let given = relay.conversation();
-    let held = gladly.hold_next(Operation::PatchConversation);
-    relay.says(&given, "agent please");
-    soon(held.reached()).await;
-    relay.says(&given, "are you there?");
-    relay.all_told().await;
-    // Else Gladly tells of the move, and which of two reasons it is is a race.
-    relay.lose_webhooks();
-    held.release();
+    let given = asked_again_while_handed_over(&relay).await;
     let skipped = [
         SkipReason::NotCustomer,
         SkipReason::AlreadyAnswered,
