@@ -27,7 +27,7 @@ pub(super) const HOURS: i64 = 24;
 const SETTLED_AFTER: Duration = Duration::from_hours(3);
 
 /// Days since 1970 and an account.
-pub(super) type DayKey = (i64, AccountName);
+pub(crate) type DayKey = (i64, AccountName);
 
 /// The day of an hour.
 pub(super) const fn day_of(hour: i64) -> i64 {
@@ -51,7 +51,7 @@ pub(super) fn changed_days(totals: &[Total], now: Timestamp) -> BTreeSet<DayKey>
 }
 
 /// Sums up hours: the totals of each day and account among them.
-pub(super) fn sum_up(hours: &[Total]) -> BTreeMap<DayKey, Vec<Total>> {
+pub(crate) fn sum_up(hours: &[Total]) -> BTreeMap<DayKey, Vec<Total>> {
     let mut days: BTreeMap<DayKey, Sum> = BTreeMap::new();
     // Those of an hour and an account mostly stand together.
     for part in hours.chunk_by(|one, next| same_hour(&one.key, &next.key)) {
@@ -137,7 +137,7 @@ fn hours_of(totals: &[Total]) -> impl Iterator<Item = &Total> {
 struct Stored(i64, String, String, u8, u16, i64, i64, i64, u32);
 
 /// The totals of a day and an account as JSON.
-pub(super) fn value_of(totals: Vec<Total>) -> Result<String, StoreError> {
+pub(crate) fn value_of(totals: Vec<Total>) -> Result<String, StoreError> {
     let stored: Vec<Stored> = totals
         .into_iter()
         .map(|total| {
@@ -159,7 +159,7 @@ pub(super) fn value_of(totals: Vec<Total>) -> Result<String, StoreError> {
 }
 
 /// Reads [`value_of`]; none if it can't be read, and is to be summed up again.
-pub(super) fn of_value(account: &AccountName, value: &str) -> Option<Vec<Total>> {
+pub(crate) fn of_value(account: &AccountName, value: &str) -> Option<Vec<Total>> {
     let stored: Vec<Stored> = serde_json::from_str(value).ok()?;
     let total = |stored: Stored| {
         let Stored(hour, what, reason, firsts, bucket, count, messages, calls, per_second) = stored;
