@@ -1,6 +1,7 @@
 //! What only a file can do: be locked, foreign, damaged, gone, or old.
 
 mod damage;
+mod days;
 mod gone;
 mod migration;
 mod opening;
