@@ -3,16 +3,16 @@
 
 use std::collections::BTreeMap;
 
-use tokio_postgres::{Client, Row};
+use tokio_postgres::Client;
 
 use super::connect::Connector;
-use super::history::{TOTALS, total};
+use super::history::{TOTALS, totals};
 use super::read::Desk;
 use super::rows;
 use super::statement::Statement;
 use crate::id::AccountName;
 use crate::store::days::{self, DayKey, HOURS};
-use crate::store::{StoreError, Total, Unreadable};
+use crate::store::{StoreError, Total};
 
 /// Takes days' values away. In the order of their keys, for other relays do the same.
 pub(super) const CHANGED: &str = "INSERT INTO days (day, account, value)
@@ -84,7 +84,7 @@ async fn sum(client: &Client, next: Next) -> Result<(), StoreError> {
         Next::Again((day, account)) => (*day, Some(account)),
     };
     let hours = hours(day, day + 1, account).run(client).await?;
-    let mut sums: BTreeMap<DayKey, Vec<Total>> = days::sum_up(&read_totals(&hours)?);
+    let mut sums: BTreeMap<DayKey, Vec<Total>> = days::sum_up(&totals(&hours)?);
     match next {
         // With a name that no account has.
         Next::Day(day) => drop(sums.insert((day, AccountName::new("")), Vec::new())),
@@ -107,11 +107,6 @@ fn hours(from_day: i64, until_day: i64, account: Option<&AccountName>) -> Statem
         .some_text(account.map(AccountName::as_str))
 }
 
-fn read_totals(rows: &[Row]) -> Result<Vec<Total>, StoreError> {
-    let totals = rows.iter().map(total).collect::<Result<_, Unreadable>>();
-    totals.map_err(|Unreadable(what)| StoreError::Database(what))
-}
-
 impl Desk {
     /// See [`crate::store::History::days`]. What is not summed up yet is summed up here.
     pub(super) async fn days(
@@ -130,17 +125,17 @@ impl Desk {
             .number(from_day)
             .number(from_unsummed)
             .some_text(account.map(AccountName::as_str));
-        let mut totals = Vec::new();
+        let mut all = Vec::new();
         for row in self.ask(summed).await? {
             let (day, account) = (row.get(0), rows::account(&row, 1));
             let value: Option<&str> = row.get(2);
             match value.and_then(|value| days::of_value(&account, value)) {
-                Some(summed) => totals.extend(summed),
-                None => totals.extend(self.unsummed(day, day + 1, Some(&account)).await?),
+                Some(summed) => all.extend(summed),
+                None => all.extend(self.unsummed(day, day + 1, Some(&account)).await?),
             }
         }
-        totals.extend(self.unsummed(from_unsummed, until_day, account).await?);
-        Ok(totals)
+        all.extend(self.unsummed(from_unsummed, until_day, account).await?);
+        Ok(all)
     }
 
     async fn unsummed(
@@ -153,7 +148,7 @@ impl Desk {
             return Ok(Vec::new());
         }
         let rows = self.ask(hours(from_day, until_day, account)).await?;
-        let hours = read_totals(&rows)?;
+        let hours = totals(&rows)?;
         Ok(days::sum_up(&hours).into_values().flatten().collect())
     }
 }

@@ -79,8 +79,7 @@ const DEAD_LETTERS: &str = "SELECT id, account, turn_id, conversation_id, event_
     WHERE account = $1 AND conversation_id = $2 ORDER BY id";
 pub(super) const TOTALS: &str =
     "SELECT hour, account, what, reason, firsts, bucket, count, messages, calls, per_second
-    FROM totals WHERE hour >= $1 AND hour < $2 AND ($3::text IS NULL OR account = $3)
-    ORDER BY hour, account, what, reason, firsts, bucket";
+    FROM totals WHERE hour >= $1 AND hour < $2 AND ($3::text IS NULL OR account = $3)";
 
 impl Desk {
     /// See [`crate::store::History::turns`].
@@ -264,9 +263,7 @@ impl Desk {
             .number(from_hour)
             .number(until_hour)
             .some_text(account.map(AccountName::as_str));
-        let rows = self.ask(statement).await?;
-        let totals = rows.iter().map(total).collect::<Result<_, Unreadable>>();
-        totals.map_err(|Unreadable(what)| StoreError::Database(what))
+        totals(&self.ask(statement).await?)
     }
 }
 
@@ -292,7 +289,19 @@ fn turn_row(row: &Row) -> Option<TurnRow> {
     })
 }
 
-pub(super) fn total(row: &Row) -> Result<Total, Unreadable> {
+/// Those of an hour and an account stand together. Sorted here: by texts, the server
+/// takes ten times as long to sort them as to find them.
+pub(super) fn totals(rows: &[Row]) -> Result<Vec<Total>, StoreError> {
+    let totals = rows.iter().map(total).collect::<Result<_, Unreadable>>();
+    let mut totals: Vec<Total> = totals.map_err(|Unreadable(what)| StoreError::Database(what))?;
+    totals.sort_by(|one, other| {
+        let (one, other) = (&one.key, &other.key);
+        (one.hour, &one.account).cmp(&(other.hour, &other.account))
+    });
+    Ok(totals)
+}
+
+fn total(row: &Row) -> Result<Total, Unreadable> {
     let number = |column: usize| -> i64 { row.get(column) };
     let unreadable = |_| Unreadable("a total can't be read".to_owned());
     Ok(Total {
