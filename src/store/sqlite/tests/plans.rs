@@ -80,10 +80,7 @@ async fn finished_rows_cost_nothing() {
             history::ENDED,
             "SEARCH turns USING COVERING INDEX turns_newest",
         ),
-        (
-            alike::NEWEST,
-            "SEARCH turns USING COVERING INDEX turns_alike",
-        ),
+        (alike::NEWEST, "SEARCH turns USING INDEX turns_alike"),
         (letters::CAUSES, "USING COVERING INDEX dead_letters_alike"),
         (read::BACKLOG, "USING COVERING INDEX conversations_waiting"),
     ] {
