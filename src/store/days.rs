@@ -4,7 +4,7 @@
 //! - Of a day and an account one value is kept. Its lengths of time stand apart from its
 //!   other counts: so there are few of each.
 //! - The hours stay, and hold what is true. Where one of a day gone by is added to, the
-//!   day's value is taken away ([`changed_days`]) and summed up again.
+//!   day's value is taken away and summed up again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
