@@ -129,8 +129,8 @@ async fn list(store: &dyn Database, as_json: bool) -> anyhow::Result<ExitCode> {
 }
 
 async fn show(store: &dyn Database, id: i64, as_json: bool) -> anyhow::Result<ExitCode> {
-    let letters = store.dead_letters().await?;
-    let Some(letter) = letters.iter().find(|letter| letter.id.0 == id) else {
+    let letters = store.named_letters(&[DeadLetterId(id)]).await?;
+    let Some(letter) = letters.first() else {
         anyhow::bail!("there is no dead letter {id}; see `gladly-relay dead list`");
     };
     if as_json {

@@ -27,6 +27,7 @@ use sessions::Sessions;
 use tries::Tries;
 
 pub(super) use sessions::LASTS;
+pub(super) use tries::Source;
 
 /// The cookie that holds a session's id.
 pub(super) const COOKIE_NAME: &str = "gladly_relay_session";
@@ -56,6 +57,7 @@ enum Refused {
     NotByThisName,
     NoPassword,
     Forged,
+    Crowded,
 }
 
 /// What came of a try to sign in.
@@ -85,8 +87,8 @@ impl Gate {
 
     /// Begins a session for whoever knows the password. Wrong ones are judged one after
     /// the other.
-    pub(super) async fn sign_in(&self, given: &str) -> SignIn {
-        let Some(turn) = self.tries.wait().await else {
+    pub(super) async fn sign_in(&self, given: &str, source: Source) -> SignIn {
+        let Some(turn) = self.tries.wait(source).await else {
             return SignIn::Crowded;
         };
         let is_right = |password: &Password| password.is(given.as_bytes());
@@ -111,6 +113,14 @@ impl Gate {
     pub(super) fn has_session(&self, headers: &HeaderMap) -> bool {
         let now = self.clock.now().at;
         session_id(headers).is_some_and(|id| self.sessions.holds(id, now))
+    }
+
+    /// From where somebody guesses, perhaps. Who has a session guesses nothing.
+    fn guesses_from(&self, request: &Request) -> Option<Source> {
+        let headers = request.headers();
+        let guesses = self.asks() && headers.contains_key(AUTHORIZATION);
+        (guesses && !self.has_session(headers))
+            .then(|| request.extensions().get().copied().unwrap_or_default())
     }
 
     fn judge(&self, request: &Request) -> Result<Entered, Refused> {
@@ -165,7 +175,19 @@ pub(super) async fn require(
     mut request: Request,
     next: Next,
 ) -> Response {
-    match gate.judge(&request) {
+    // Whoever brings a password is judged as whoever signs in with it.
+    let turn = match gate.guesses_from(&request) {
+        None => None,
+        Some(source) => match gate.tries.wait(source).await {
+            None => return Refused::Crowded.answer(&request),
+            turn => turn,
+        },
+    };
+    let judged = gate.judge(&request);
+    if let Some(turn) = turn.filter(|_| judged == Err(Refused::NoPassword)) {
+        turn.failed();
+    }
+    match judged {
         Ok(entered) => {
             request.extensions_mut().insert(entered);
             next.run(request).await
@@ -191,6 +213,7 @@ impl Refused {
         match self {
             Self::NotByThisName => Problem::not_by_this_name().into_response(),
             Self::Forged => Problem::forged().into_response(),
+            Self::Crowded => Problem::crowded().into_response(),
             Self::NoPassword if is_visit(request) => to_sign_in(request),
             Self::NoPassword if is_of_a_page(request.headers()) => {
                 Problem::signed_out().into_response()

@@ -67,6 +67,15 @@ impl Problem {
         )
     }
 
+    /// Too many try passwords at the same time.
+    pub(super) const fn crowded() -> Self {
+        Self {
+            status: StatusCode::TOO_MANY_REQUESTS,
+            detail: "too many wrong admin tokens come from this address; try again in a few seconds",
+            header: Some((RETRY_AFTER, "5")),
+        }
+    }
+
     /// No such dead letter.
     pub(super) const fn no_such_letter() -> Self {
         Self::new(StatusCode::NOT_FOUND, "there is no such dead letter")

@@ -35,6 +35,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
+use super::gate::Source;
 use crate::telemetry::Seldom;
 
 /// How long to wait before accepting again when the machine has no room: closing
@@ -268,9 +269,12 @@ async fn converse(
 ) {
     // Answers are small and must not wait for more to send.
     let _: io::Result<()> = stream.set_nodelay(true);
+    // None once it is gone: then nobody hears an answer.
+    let source = stream.peer_addr().map(Source::from).unwrap_or_default();
     let phase = &place.phase;
-    let service = service_fn(|request: Request<Incoming>| {
+    let service = service_fn(|mut request: Request<Incoming>| {
         phase.send_replace(Phase::Busy);
+        request.extensions_mut().insert(source);
         let answering = router.clone().oneshot(request.map(Body::new));
         let stop = &stop;
         Box::pin(async move {

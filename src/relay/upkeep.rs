@@ -1,4 +1,4 @@
-//! What runs beside the turns: deleting what is old.
+//! What runs beside the turns: deleting what is old, summing up days that are over.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +19,9 @@ pub(super) async fn purge(shared: Arc<Shared>, retention: Duration, stop: Cancel
         let before = earlier(shared.clock.now().at, retention);
         if let Err(error) = shared.store.purge(before).await {
             tracing::warn!(%error, "old rows could not be deleted; trying again in a minute");
+        }
+        if let Err(error) = shared.store.sum_up(shared.clock.now().at).await {
+            tracing::warn!(%error, "a day could not be summed up for reports; trying again in a minute");
         }
     }
 }

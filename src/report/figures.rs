@@ -7,7 +7,8 @@ use crate::id::AccountName;
 use crate::outcome::HandoffReason;
 use crate::store::Total;
 use crate::store::totals::{
-    CONTAINED, FIRST_ANSWER, FIRST_MESSAGE, FIRST_QUESTION, RECOVERED, REOPENED, bucket_bounds,
+    BUSIEST_HOUR, CONTAINED, FIRST_ANSWER, FIRST_MESSAGE, FIRST_QUESTION, RECOVERED, REOPENED,
+    bucket_bounds,
 };
 
 /// A share of fewer than this tells nothing.
@@ -110,27 +111,33 @@ impl Figures {
                 *sum += count;
             }
         }
+        if let Some(bucket) = total.answer_time() {
+            self.to_answer.add(bucket, count);
+        }
+        if let Some(bucket) = total.human_time() {
+            self.to_human.add(bucket, count);
+        }
         match key.what.as_str() {
-            "replied" => {
-                self.replied += count;
-                self.to_answer.add(key.bucket, count);
-            }
-            "handed_off" => {
-                add_to(&mut self.handed_off, &key.reason, count);
-                self.to_human.add(key.bucket, count);
-            }
+            "replied" => self.replied += count,
+            "handed_off" => add_to(&mut self.handed_off, &key.reason, count),
             "skipped" => add_to(&mut self.skipped, &key.reason, count),
             "dead" => self.dead += count,
             CONTAINED => self.contained += count,
             REOPENED => self.reopened += count,
             RECOVERED => self.recovered += count,
-            // Of a newer version.
+            // Times of a day, its busiest hour, and what a newer version counts.
             _ => {}
         }
     }
 
     fn add_calls(&mut self, total: &Total) {
-        let (key, calls) = (&total.key, total.calls);
+        let key = &total.key;
+        let calls = match key.what.as_str() {
+            BUSIEST_HOUR => total.count,
+            // Its busiest hour stands apart.
+            _ if total.is_of_a_day() => return,
+            _ => total.calls,
+        };
         let per_second = i64::from(total.per_second);
         let last = self.by_hour.last_mut();
         if let Some(hour) = last.filter(|hour| hour.hour == key.hour && hour.account == key.account)

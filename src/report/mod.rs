@@ -20,10 +20,11 @@ use jiff::Timestamp;
 use crate::clock::time_until;
 use crate::id::AccountName;
 use crate::store::totals::{hour_begins, hour_of};
-use crate::store::{History, StoreError, Total};
+use crate::store::{History, StoreError, Total, days};
 pub use figures::{Figures, Histogram, Share, is_expected};
 
 const SECONDS_PER_HOUR: u64 = 3_600;
+const HOURS_OF_A_DAY: i64 = 24;
 
 /// Figures of a span, of the span before, of each account and of each day.
 #[derive(Debug, Clone)]
@@ -111,11 +112,27 @@ pub async fn read(
     span: Span,
     account: Option<AccountName>,
 ) -> Result<Report, StoreError> {
-    let from = span.first_hour_before();
-    let totals = history
-        .totals(from, span.until_hour, account.as_ref())
-        .await?;
+    let totals = totals(history, span, account.as_ref()).await?;
     Ok(report(&totals, span, account))
+}
+
+/// The totals of a span and of the one before; of those longer than a day, whole days
+/// are summed up.
+///
+/// # Errors
+/// If they can't be read.
+pub async fn totals(
+    history: &(impl History + ?Sized),
+    span: Span,
+    account: Option<&AccountName>,
+) -> Result<Vec<Total>, StoreError> {
+    let (before, from, until) = (span.first_hour_before(), span.from_hour, span.until_hour);
+    if span.hours() <= HOURS_OF_A_DAY {
+        return history.totals(before, until, account).await;
+    }
+    let mut totals = days::read(history, before, from, account).await?;
+    totals.extend(days::read(history, from, until, account).await?);
+    Ok(totals)
 }
 
 /// Sums up totals of a span and of the one before.

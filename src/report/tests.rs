@@ -96,6 +96,50 @@ fn figures_are_what_they_say() {
     assert_eq!(days, ["2024-10-04", "2024-10-05"]);
 }
 
+/// Two weeks of two accounts, each hour another.
+fn two_weeks() -> Vec<Total> {
+    let handed_off = Outcome::HandedOff(HandoffReason::BotError);
+    let skipped = Outcome::Skipped(SkipReason::Closed);
+    let mut totals = Vec::new();
+    for (name, times) in [("acme", 1), ("beta", 3)] {
+        for hour in DAY - 14 * 24..DAY + 24 {
+            let count = (hour % 7 + hour % 24) * times + 1;
+            let of_hour = [
+                total(hour, &Outcome::Replied, ALL, 500, count),
+                total(hour, &Outcome::Replied, 0, 9_000, 2),
+                total(hour, &handed_off, FIRST_MESSAGE, 70_000, count / 5),
+                total(hour, &skipped, 0, 0, 3),
+                total(hour, &Outcome::Dead(String::new()), 0, 0, 1),
+                other(hour, "contained", count / 2),
+                other(hour, "reopened", 1),
+                other(hour, "recovered", hour % 3),
+            ];
+            totals.extend(of_hour.into_iter().map(|mut total| {
+                total.key.account = AccountName::new(name);
+                total
+            }));
+        }
+    }
+    totals
+}
+
+#[test]
+fn days_that_are_summed_up_tell_what_their_hours_tell() {
+    let hours = two_weeks();
+    let span = Span::until(hour_begins(DAY + 23), Duration::from_hours(7 * 24));
+    let by_hours = report(&hours, span, None);
+    let mut by_days = Vec::new();
+    for ((_, account), day) in days::sum_up(&hours) {
+        assert!(day.len() < 20, "{}", day.len());
+        let value = days::value_of(day).unwrap();
+        by_days.extend(days::of_value(&account, &value).unwrap());
+    }
+    let by_days = report(&by_days, span, None);
+    assert!(by_hours.all.limit_used_at_most().is_some());
+    assert_eq!(by_days.to_json(), by_hours.to_json());
+    assert_eq!(by_days.to_csv(), by_hours.to_csv());
+}
+
 #[test]
 fn too_few_are_called_so() {
     let few = &story().before;

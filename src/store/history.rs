@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 
+use super::days;
 use super::picture::{Conversation, Unreadable};
 use super::totals::Total;
 use super::types::{DeadLetter, StoreError, StoredTurn};
@@ -32,6 +33,18 @@ pub trait History: Send + Sync {
         until_hour: i64,
         account: Option<&AccountName>,
     ) -> Result<Vec<Total>, StoreError>;
+
+    /// The totals of these days (since 1970, UTC), the last left out, each summed up.
+    async fn days(
+        &self,
+        from_day: i64,
+        until_day: i64,
+        account: Option<&AccountName>,
+    ) -> Result<Vec<Total>, StoreError> {
+        let (from, until) = (from_day * days::HOURS, until_day * days::HOURS);
+        let hours = self.totals(from, until, account).await?;
+        Ok(days::sum_up(&hours).into_values().flatten().collect())
+    }
 }
 
 /// Which turns. What is none does not matter.
@@ -156,7 +169,44 @@ pub struct Remembered {
     pub dead_letters: Vec<DeadLetter>,
 }
 
+/// With more accounts than this, turns are looked for one by one.
+pub(super) const FEW_ACCOUNTS: usize = 50;
+
 impl TurnQuery {
+    /// Whether few of very many turns may pass.
+    pub(super) const fn is_narrow(&self) -> bool {
+        self.account.is_some() || self.outcome.is_some() || self.reason.is_some()
+    }
+
+    /// Whether it asks for turns of this kind: outcome and reason, as an index holds them.
+    pub(super) fn asks_for_kind(&self, kind: &str) -> bool {
+        let (outcome, reason) = kind.split_once(' ').unwrap_or((kind, ""));
+        let same = |wanted: Option<&str>, is: &str| wanted.is_none_or(|it| it == is);
+        // No reason is called nothing.
+        same(self.outcome.as_deref(), outcome)
+            && same(self.reason.as_deref(), reason)
+            && self.reason.as_deref() != Some("")
+    }
+
+    /// Since when, and before which.
+    pub(super) fn span(&self) -> (Timestamp, Place) {
+        let last = Place {
+            received_at: Timestamp::MAX,
+            id: TurnId(i64::MAX),
+        };
+        (
+            self.since.unwrap_or(Timestamp::MIN),
+            self.before.unwrap_or(last),
+        )
+    }
+
+    /// The newest of some that it asks for.
+    pub(super) fn newest(&self, mut turns: Vec<TurnRow>) -> Vec<TurnRow> {
+        turns.sort_by_key(|turn| std::cmp::Reverse(turn.place()));
+        turns.truncate(self.limit);
+        turns
+    }
+
     /// Whether it asks for this turn.
     pub(super) fn asks_for(&self, turn: &TurnRow) -> bool {
         let same = |wanted: Option<&str>, is: Option<&str>| wanted.is_none_or(|it| Some(it) == is);

@@ -28,11 +28,13 @@ mod past;
 mod picture;
 mod value;
 
+pub mod days;
 pub mod totals;
 
 mod copy;
 mod history;
 mod leases;
+mod letters;
 mod memory;
 mod postgres;
 mod seal;
@@ -54,6 +56,7 @@ pub use copy::{Copied, CopiedWords, copy};
 pub use history::{History, NotAPlace, Place, RUNNING, Remembered, TurnQuery, TurnRow};
 pub use lane::{Arrival, Lane, LaneTurn, Run};
 pub use leases::{LEASE, Lease, Leases, Organization, Peer, Roll, Woken};
+pub use letters::{Cause, LetterQuery};
 pub use memory::Memory;
 pub use past::{By, Past, Told};
 pub use picture::{Changes, Conversation, Key, Needs, Picture, TurnChange, Unreadable};
@@ -96,6 +99,11 @@ pub trait Store: Send + Sync {
     /// Deletes what ended before `before`. Events that are forgotten by it are
     /// refused from then on.
     async fn purge(&self, before: Timestamp) -> Result<(), StoreError>;
+
+    /// Sums up the days that are over, for reports: see [`days`].
+    async fn sum_up(&self, _now: Timestamp) -> Result<(), StoreError> {
+        Ok(())
+    }
 
     /// Whose turns a relay runs, where several share the database; none where the
     /// process that has it open runs them all.
@@ -149,6 +157,41 @@ pub trait Operations: Send + Sync {
 
     /// The dead letters, oldest first.
     async fn dead_letters(&self) -> Result<Vec<DeadLetter>, StoreError>;
+
+    /// What the dead letters died of, and how many of each.
+    async fn causes(&self) -> Result<Vec<(Cause, u64)>, StoreError> {
+        Ok(Cause::count(&self.dead_letters().await?))
+    }
+
+    /// Those of one cause, newest first, before a certain one.
+    async fn letters_of(
+        &self,
+        cause: &Cause,
+        before: Option<DeadLetterId>,
+        limit: usize,
+    ) -> Result<Vec<DeadLetter>, StoreError> {
+        let mut letters = self.dead_letters().await?;
+        let is_before = |id| before.is_none_or(|before| id < before);
+        letters.retain(|letter| is_before(letter.id) && Cause::of(letter) == *cause);
+        letters.reverse();
+        letters.truncate(limit);
+        Ok(letters)
+    }
+
+    /// Some of them, oldest first.
+    async fn letters(&self, query: &LetterQuery) -> Result<Vec<DeadLetter>, StoreError> {
+        let mut letters = self.dead_letters().await?;
+        letters.retain(|letter| query.asks_for(letter));
+        letters.truncate(query.limit.unwrap_or(usize::MAX));
+        Ok(letters)
+    }
+
+    /// Those with these ids, oldest first.
+    async fn named_letters(&self, ids: &[DeadLetterId]) -> Result<Vec<DeadLetter>, StoreError> {
+        let mut letters = self.dead_letters().await?;
+        letters.retain(|letter| ids.contains(&letter.id));
+        Ok(letters)
+    }
 
     /// Makes a dead turn's messages wait again, with a new deadline; one that may
     /// have answered is handed off instead. False if there is no such dead

@@ -19,6 +19,17 @@ pub const REOPENED: &str = "reopened";
 /// A message that no webhook brought and a sweep found.
 pub const RECOVERED: &str = "recovered";
 
+/// Of a whole day: how long it took to the bot's answer, by bucket.
+pub const ANSWER_TIMES: &str = "replied_in";
+/// Of a whole day: how long it took to the humans' inbox, by bucket.
+pub const HUMAN_TIMES: &str = "handed_off_in";
+/// Of a whole day: as many calls as its busiest hour, which the key names.
+pub const BUSIEST_HOUR: &str = "busiest_hour";
+/// The bucket of what is summed up over a day (see [`days`]): its times stand apart.
+///
+/// [`days`]: super::days
+pub(super) const OF_A_DAY: u16 = u16::MAX;
+
 /// A conversation that goes on later than this was solved all the same.
 pub const REOPENED_WITHIN: Duration = Duration::from_hours(7 * 24);
 /// How long totals are kept beyond the turns: a year.
@@ -128,6 +139,27 @@ impl Total {
             messages: -i64::try_from(messages).unwrap_or_default(),
             ..Self::one(account, "dead", died_at)
         }
+    }
+
+    /// Whether it is the sum of a day, in whose first hour it stands then.
+    pub const fn is_of_a_day(&self) -> bool {
+        self.key.bucket == OF_A_DAY
+    }
+
+    /// If it tells how long the bot's answer took: the bucket.
+    pub fn answer_time(&self) -> Option<u16> {
+        self.time("replied", ANSWER_TIMES)
+    }
+
+    /// If it tells how long it took until humans had it: the bucket.
+    pub fn human_time(&self) -> Option<u16> {
+        self.time("handed_off", HUMAN_TIMES)
+    }
+
+    fn time(&self, of_hour: &str, of_day: &str) -> Option<u16> {
+        let what = self.key.what.as_str();
+        let told = what == of_day || (what == of_hour && !self.is_of_a_day());
+        told.then_some(self.key.bucket)
     }
 
     /// Adds another count of the same.

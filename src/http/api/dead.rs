@@ -13,7 +13,8 @@ use serde_json::{Value, json};
 use crate::http::parameters::Parameters;
 use crate::http::problem::Problem;
 use crate::http::{State, unreadable};
-use crate::store::{DeadLetter, DeadLetterId, RetryRequest, StoreError};
+use crate::id::AccountName;
+use crate::store::{DeadLetter, DeadLetterId, LetterQuery, RetryRequest, StoreError};
 
 /// The most on one page, and as many as there are if nobody asks for fewer.
 const MOST: usize = 1_000;
@@ -41,14 +42,16 @@ async fn list(
         .map_err(wrong)?;
     let limit = limit.clamp(1, MOST);
     let account = parameters.get("account");
-    let letters = state.operations.dead_letters().await.map_err(unreadable)?;
-    let wanted = |letter: &&DeadLetter| {
-        letter.id.0 > after && account.is_none_or(|name| letter.account.as_str() == name)
+    let query = LetterQuery {
+        account: account.map(AccountName::new),
+        after: Some(DeadLetterId(after)),
+        limit: Some(limit + 1),
+        ..LetterQuery::default()
     };
-    let mut wanted = letters.iter().filter(wanted);
-    let page: Vec<&DeadLetter> = wanted.by_ref().take(limit).collect();
-    let next = page.last().filter(|_| wanted.next().is_some());
-    let shown: Vec<Value> = page.iter().map(|letter| letter.to_json()).collect();
+    let letters = state.operations.letters(&query).await.map_err(unreadable)?;
+    let page = &letters[..letters.len().min(limit)];
+    let next = page.last().filter(|_| letters.len() > limit);
+    let shown: Vec<Value> = page.iter().map(DeadLetter::to_json).collect();
     let mut response = Json(shown).into_response();
     if let Some(last) = next {
         let (after, limit) = (last.id.0.to_string(), limit.to_string());
@@ -152,6 +155,6 @@ pub(in crate::http) async fn drop_letter(
 }
 
 async fn find(state: &State, id: DeadLetterId) -> Result<Option<DeadLetter>, StoreError> {
-    let letters = state.operations.dead_letters().await?;
-    Ok(letters.into_iter().find(|letter| letter.id == id))
+    let mut letters = state.operations.named_letters(&[id]).await?;
+    Ok(letters.pop())
 }

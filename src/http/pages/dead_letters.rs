@@ -1,6 +1,6 @@
 //! `GET /dead-letters`: what the relay could not finish, grouped by cause.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use askama::Template;
@@ -16,12 +16,15 @@ use crate::http::gate::Entered;
 use crate::http::parameters::Parameters;
 use crate::http::problem::Problem;
 use crate::http::{State, unreadable};
+use crate::id::AccountName;
 use crate::relay::AccountState;
-use crate::store::DeadLetter;
+use crate::store::{Cause, DeadLetter, DeadLetterId, LetterQuery, StoreError};
 
 /// How many of a cause are shown beside other causes, and alone.
 const FEW: usize = 10;
 const MANY: usize = 100;
+/// How many causes are shown at once.
+const MOST_CAUSES: usize = 50;
 
 pub(super) fn router() -> Router<Arc<State>> {
     Router::new().route("/dead-letters", get(list))
@@ -47,10 +50,19 @@ impl Filter {
         self.account.is_some() || self.cause.is_some()
     }
 
-    pub(super) fn matches(&self, letter: &DeadLetter) -> bool {
+    /// Asks for those that are meant.
+    pub(super) fn query(&self) -> LetterQuery {
+        LetterQuery {
+            account: self.account.as_deref().map(AccountName::new),
+            error: self.cause.clone(),
+            ..LetterQuery::default()
+        }
+    }
+
+    fn matches(&self, cause: &Cause) -> bool {
         let is =
             |wanted: &Option<String>, found: &str| wanted.as_deref().is_none_or(|w| w == found);
-        is(&self.account, letter.account.as_str()) && is(&self.cause, &letter.error)
+        is(&self.account, cause.account.as_str()) && is(&self.cause, &cause.error)
     }
 }
 
@@ -61,6 +73,8 @@ struct DeadLetters {
     accounts: BTreeSet<String>,
     filter: Filter,
     groups: Vec<Group>,
+    /// How many causes are not shown.
+    more_causes: usize,
     done: Option<Done>,
     wrong: Option<&'static str>,
 }
@@ -72,7 +86,7 @@ struct Group {
     kind: String,
     what_to_do: &'static str,
     can_be_retried: bool,
-    count: usize,
+    count: u64,
     letters: Vec<Row>,
     /// Where the others are.
     more: Option<String>,
@@ -152,15 +166,22 @@ async fn list(
     parameters: Parameters,
 ) -> Result<Response, Problem> {
     let filter = Filter::of(&parameters);
-    let letters = state.operations.dead_letters().await.map_err(unreadable)?;
-    let accounts = letters.iter().map(|letter| letter.account.to_string());
+    let mut causes = state.operations.causes().await.map_err(unreadable)?;
+    let accounts = causes.iter().map(|(cause, _)| cause.account.to_string());
+    let accounts = accounts.collect();
     let before = parameters
         .get("before")
-        .and_then(|before| before.parse().ok());
+        .and_then(|before| before.parse().ok().map(DeadLetterId));
+    causes.retain(|(cause, _)| filter.matches(cause));
+    causes.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let more_causes = causes.len().saturating_sub(MOST_CAUSES);
+    causes.truncate(MOST_CAUSES);
+    let groups = groups(&causes, &filter, before, &state).await;
     let page = DeadLetters {
         shell: Shell::new("/dead-letters", entered, &state),
-        accounts: accounts.collect(),
-        groups: groups(&letters, &filter, before, &state),
+        accounts,
+        groups: groups.map_err(unreadable)?,
+        more_causes,
         done: Done::of(&parameters),
         wrong: parameters
             .get("none")
@@ -170,44 +191,28 @@ async fn list(
     Ok(show(&page))
 }
 
-/// The largest first; in each the newest first, before a certain one.
-fn groups(
-    letters: &[DeadLetter],
+/// In each the newest first, before a certain one.
+async fn groups(
+    causes: &[(Cause, u64)],
     filter: &Filter,
-    before: Option<i64>,
+    before: Option<DeadLetterId>,
     state: &State,
-) -> Vec<Group> {
+) -> Result<Vec<Group>, StoreError> {
     let (accounts, now) = (state.relay.states(), state.clock.now().at);
-    let mut alike: BTreeMap<_, Vec<&DeadLetter>> = BTreeMap::new();
-    for letter in letters.iter().filter(|letter| filter.matches(letter)) {
-        let key = (
-            letter.account.as_str(),
-            letter.error.as_str(),
-            letter.kind(),
-            letter.what_to_do(),
-        );
-        alike.entry(key).or_default().push(letter);
-    }
     let limit = if filter.cause.is_some() { MANY } else { FEW };
-    let mut groups: Vec<Group> = alike
-        .into_values()
-        .map(|alike| {
-            let newest = alike.iter().rev();
-            let shown = newest.filter(|letter| before.is_none_or(|before| letter.id.0 < before));
-            let letters: Vec<Row> = shown
-                .clone()
-                .take(limit)
-                .map(|letter| Row::new(letter, &accounts, now))
-                .collect();
-            let is_more = shown.count() > letters.len();
-            let last = letters.last().map(|row| row.id.to_string());
-            let last = last.filter(|_| filter.cause.is_some());
-            let more = is_more.then(|| path_of(alike[0], last.as_deref()));
-            Group::new(alike[0], alike.len(), letters, more)
-        })
-        .collect();
-    groups.sort_by_key(|group| std::cmp::Reverse(group.count));
-    groups
+    let mut groups = Vec::new();
+    for (cause, count) in causes {
+        let letters = state.operations.letters_of(cause, before, limit + 1);
+        let letters = letters.await?;
+        let shown = &letters[..letters.len().min(limit)];
+        let Some(last) = shown.last() else { continue };
+        let is_more = letters.len() > shown.len();
+        let last = filter.cause.is_some().then(|| last.id.0.to_string());
+        let more = is_more.then(|| path_of(&shown[0], last.as_deref()));
+        let rows = shown.iter().map(|one| Row::new(one, &accounts, now));
+        groups.push(Group::new(&shown[0], *count, rows.collect(), more));
+    }
+    Ok(groups)
 }
 
 fn path_of(letter: &DeadLetter, before: Option<&str>) -> String {
@@ -220,7 +225,7 @@ fn path_of(letter: &DeadLetter, before: Option<&str>) -> String {
 }
 
 impl Group {
-    fn new(one: &DeadLetter, count: usize, letters: Vec<Row>, more: Option<String>) -> Self {
+    fn new(one: &DeadLetter, count: u64, letters: Vec<Row>, more: Option<String>) -> Self {
         Self {
             cause: one.error.clone(),
             account: one.account.to_string(),

@@ -71,11 +71,11 @@ struct Bar {
 impl Bar {
     fn add(&mut self, total: &Total) {
         let count = total.count;
+        if let Some(bucket) = total.answer_time() {
+            self.to_answer.add(bucket, count);
+        }
         match total.key.what.as_str() {
-            "replied" => {
-                self.replied += count;
-                self.to_answer.add(total.key.bucket, count);
-            }
+            "replied" => self.replied += count,
             "handed_off" => self.handed_off += count,
             "skipped" => self.skipped += count,
             "dead" => self.dead += count,

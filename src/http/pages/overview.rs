@@ -19,8 +19,8 @@ use crate::http::gate::Entered;
 use crate::http::problem::Problem;
 use crate::http::{State, unreadable};
 use crate::relay::WebhookState;
-use crate::store::StoreError;
 use crate::store::totals::hour_of;
+use crate::store::{StoreError, days};
 
 pub(super) fn router() -> Router<Arc<State>> {
     Router::new().route("/", get(overview))
@@ -68,10 +68,11 @@ async fn overview(
 async fn day_and_week(state: &State, now: Timestamp) -> Result<Vec<Chart>, StoreError> {
     let until_hour = hour_of(now) + 1;
     let (day, week) = (Buckets::hours(until_hour, 24), Buckets::days(until_hour, 7));
-    let first_hour = week.first_hour().min(day.first_hour());
-    let totals = state.history.totals(first_hour, until_hour, None).await?;
-    let day = charts(&totals, &day, ["hours-outcomes", "hours-times"]);
-    let week = charts(&totals, &week, ["days-outcomes", "days-times"]);
+    let history = &*state.history;
+    let hours = history.totals(day.first_hour(), until_hour, None).await?;
+    let days = days::read(history, week.first_hour(), until_hour, None).await?;
+    let day = charts(&hours, &day, ["hours-outcomes", "hours-times"]);
+    let week = charts(&days, &week, ["days-outcomes", "days-times"]);
     Ok(day.into_iter().chain(week).collect())
 }
 

@@ -109,10 +109,7 @@ async fn page(
     parameters: Parameters,
 ) -> Result<Response, Problem> {
     let (span, account) = asked(&state, &parameters)?;
-    let from = span.from_hour.saturating_sub(span.hours());
-    let totals = state
-        .history
-        .totals(from, span.until_hour, account.as_ref());
+    let totals = report::totals(&*state.history, span, account.as_ref());
     let totals = totals.await.map_err(unreadable)?;
     let told = report::report(&totals, span, account.clone());
     let (now, before) = (&told.all, &told.before);

@@ -21,7 +21,7 @@ use crate::http::gate::Entered;
 use crate::http::parameters::Parameters;
 use crate::http::problem::Problem;
 use crate::http::{State, unreadable};
-use crate::store::DeadLetter;
+use crate::store::{DeadLetter, DeadLetterId};
 
 /// In bytes: the ids of a hundred thousand.
 const LARGEST: usize = 1024 * 1024;
@@ -81,7 +81,7 @@ impl Action {
     }
 
     /// What will happen, with how many.
-    fn effects(self, letters: &[&DeadLetter]) -> Vec<String> {
+    fn effects(self, letters: &[DeadLetter]) -> Vec<String> {
         let number = |fits: fn(&DeadLetter) -> bool| {
             let fitting = letters.iter().filter(|letter| fits(letter));
             u64::try_from(fitting.count()).unwrap_or(u64::MAX)
@@ -163,15 +163,14 @@ async fn confirm(
     let action = Action::of(&parameters)?;
     let ids: Vec<&str> = parameters.all("id").collect();
     let filter = Filter::of(&parameters);
-    let letters = state.operations.dead_letters().await.map_err(unreadable)?;
-    let meant = |letter: &&DeadLetter| {
-        if filter.is_set() {
-            filter.matches(letter)
-        } else {
-            ids.contains(&letter.id.0.to_string().as_str())
-        }
+    let letters = if filter.is_set() {
+        state.operations.letters(&filter.query()).await
+    } else {
+        let ids = ids.iter().filter_map(|id| id.parse().ok());
+        let ids: Vec<DeadLetterId> = ids.map(DeadLetterId).collect();
+        state.operations.named_letters(&ids).await
     };
-    let letters: Vec<&DeadLetter> = letters.iter().filter(meant).collect();
+    let letters = letters.map_err(unreadable)?;
     if letters.is_empty() {
         let query = if ids.is_empty() { "?none=1" } else { "" };
         return Ok(go_to(format!("/dead-letters{query}")));
@@ -195,16 +194,16 @@ async fn confirm(
 async fn settle(Shared(state): Shared<Arc<State>>, form: Bytes) -> Result<Response, Problem> {
     let form = Parameters::parse(&form);
     let action = Action::of(&form)?;
-    let ids: HashSet<i64> = form
+    let ids: HashSet<DeadLetterId> = form
         .get("ids")
         .unwrap_or_default()
         .split(',')
-        .filter_map(|id| id.parse().ok())
+        .filter_map(|id| id.parse().ok().map(DeadLetterId))
         .collect();
-    let letters = state.operations.dead_letters().await.map_err(unreadable)?;
-    let meant = letters.iter().filter(|letter| ids.contains(&letter.id.0));
+    let named: Vec<DeadLetterId> = ids.iter().copied().collect();
+    let letters = state.operations.named_letters(&named).await;
     let mut settled = 0;
-    for letter in meant {
+    for letter in &letters.map_err(unreadable)? {
         let came = match action {
             Action::Retry => retry_letter(&state, letter).await,
             Action::Drop => drop_letter(&state, letter).await,

@@ -3,17 +3,17 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State as Shared};
 use axum::http::header::{LOCATION, SET_COOKIE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 
 use super::show;
 use crate::http::State;
-use crate::http::gate::{COOKIE_NAME, Gate, LASTS, SignIn};
+use crate::http::gate::{COOKIE_NAME, Gate, LASTS, SignIn, Source};
 use crate::http::parameters::Parameters;
 
 /// In bytes: a password and a path.
@@ -51,13 +51,20 @@ async fn ask(
     show(&Ask { to, wrong: None })
 }
 
-async fn sign_in(Shared(gate): Shared<Arc<Gate>>, headers: HeaderMap, form: Bytes) -> Response {
+async fn sign_in(
+    Shared(gate): Shared<Arc<Gate>>,
+    source: Option<Extension<Source>>,
+    headers: HeaderMap,
+    form: Bytes,
+) -> Response {
     let form = Parameters::parse(&form);
     let to = destination(&form);
     if !gate.asks() {
         return go_on(to, None);
     }
-    let (status, wrong) = match gate.sign_in(form.get("token").unwrap_or_default()).await {
+    let source = source.map(|Extension(source)| source).unwrap_or_default();
+    let token = form.get("token").unwrap_or_default();
+    let (status, wrong) = match gate.sign_in(token, source).await {
         SignIn::Begun(id) => {
             let cookie = cookie(&id, LASTS.as_secs(), is_behind_tls(&headers));
             return go_on(to, Some(cookie));

@@ -1,6 +1,7 @@
 //! What was given up: kept, retried, dropped.
 
 use super::*;
+use crate::store::{Cause, DeadLetter, DeadLetterId, LetterQuery};
 
 cases! {
     a_dead_turns_messages_wait_again,
@@ -12,6 +13,8 @@ cases! {
     a_dead_letter_is_dropped_once,
     an_unusable_event_is_a_dead_letter,
     of_a_flood_of_unusable_events_so_many_are_kept,
+    dead_letters_are_counted_by_cause_and_read_by_the_page,
+    some_dead_letters_are_read_without_the_others,
 }
 
 async fn a_dead_turns_messages_wait_again(bench: &mut Bench) {
@@ -236,4 +239,87 @@ async fn an_unusable_event_is_a_dead_letter(bench: &mut Bench) {
     );
     assert!(!store.retry_dead_letter(retry(letter.id, 1)).await.unwrap());
     assert!(store.drop_dead_letter(letter.id).await.unwrap());
+}
+
+/// So many dead turns and webhooks that could not be used, of two accounts.
+async fn many_dead_letters(bench: &Bench) -> Vec<DeadLetter> {
+    let store = bench.store();
+    for number in 0..12 {
+        let name = format!("u{number}");
+        let error = ["no id", "too long"][number % 2].to_owned();
+        let account = [account(), AccountName::new("other")][number % 3 / 2].clone();
+        let unusable = Delivery {
+            account,
+            ..delivery(&name, 0, Change::Unusable(error))
+        };
+        store.record(unusable).await.unwrap();
+    }
+    for number in 0..4 {
+        let name = format!("i{number}");
+        bench.record(message(&name, &name, &name, 1)).await;
+        let turn = bench.claim_one(1, 2).await;
+        let died = save(&turn, 1, 3, vec![], dead(number % 2 == 0));
+        store.save(died).await.unwrap();
+    }
+    store.dead_letters().await.unwrap()
+}
+
+async fn dead_letters_are_counted_by_cause_and_read_by_the_page(bench: &mut Bench) {
+    let all = many_dead_letters(bench).await;
+    assert_eq!(all.len(), 16);
+    let store = bench.store();
+    let mut causes = store.causes().await.unwrap();
+    causes.sort();
+    assert_eq!(causes, Cause::count(&all));
+    assert_eq!(causes.len(), 6);
+    for (cause, count) in causes {
+        let mut seen = Vec::new();
+        while let Some(last) = {
+            let before = seen.last().map(|letter: &DeadLetter| letter.id);
+            let page = store.letters_of(&cause, before, 2).await.unwrap();
+            assert!(page.len() <= 2);
+            seen.extend(page.clone());
+            page.last().cloned()
+        } {
+            assert_eq!(Cause::of(&last), cause);
+        }
+        assert_eq!(u64::try_from(seen.len()).unwrap(), count);
+        assert!(seen.is_sorted_by_key(|letter| std::cmp::Reverse(letter.id)));
+        assert!(seen.iter().all(|letter| all.contains(letter)));
+    }
+}
+
+async fn some_dead_letters_are_read_without_the_others(bench: &mut Bench) {
+    let all = many_dead_letters(bench).await;
+    let (other, long) = (AccountName::new("other"), "too long".to_owned());
+    let queries = [
+        LetterQuery::default(),
+        LetterQuery {
+            account: Some(other.clone()),
+            ..LetterQuery::default()
+        },
+        LetterQuery {
+            error: Some(long.clone()),
+            after: Some(all[3].id),
+            ..LetterQuery::default()
+        },
+        LetterQuery {
+            account: Some(other),
+            error: Some(long),
+            limit: Some(1),
+            ..LetterQuery::default()
+        },
+    ];
+    for query in queries {
+        let mut wanted = all.clone();
+        wanted.retain(|letter| query.asks_for(letter));
+        wanted.truncate(query.limit.unwrap_or(usize::MAX));
+        assert!(!wanted.is_empty() && wanted.len() < 17);
+        let found = bench.store().letters(&query).await.unwrap();
+        assert_eq!(found, wanted, "{query:?}");
+    }
+    let ids = [all[7].id, DeadLetterId(9_999), all[2].id];
+    let found = bench.store().named_letters(&ids).await.unwrap();
+    assert_eq!(found, [all[2].clone(), all[7].clone()]);
+    assert_eq!(bench.store().named_letters(&[]).await.unwrap(), []);
 }

@@ -1,5 +1,7 @@
 //! What operators read of what was: turns in pages, one conversation, totals.
 
+use std::collections::BTreeSet;
+
 use super::bench::TALLY;
 use super::*;
 use crate::store::totals::{FIRST_ANSWER, FIRST_MESSAGE, FIRST_QUESTION, hour_of};
@@ -16,6 +18,9 @@ cases! {
     a_dead_turn_that_goes_on_is_counted_once,
     a_conversation_that_the_bot_solved_is_counted_when_it_closes,
     totals_are_kept_for_a_year,
+    few_of_many_turns_are_found_a_page_at_a_time,
+    days_that_are_over_are_summed_up_and_tell_the_same,
+    what_is_added_to_a_day_gone_by_is_in_its_sum,
 }
 
 /// A customer writes, and the turn ends three seconds later.
@@ -279,8 +284,8 @@ async fn a_conversation_that_the_bot_solved_is_counted_when_it_closes(bench: &mu
     turn(bench, "i2", "c", 10, Outcome::Replied).await;
     let all = FIRST_MESSAGE | FIRST_QUESTION | FIRST_ANSWER;
     let found = totals(bench).await;
-    let firsts: Vec<u8> = found.iter().map(|total| total.key.firsts).collect();
-    assert_eq!(firsts, [0, all]);
+    let firsts: BTreeSet<u8> = found.iter().map(|total| total.key.firsts).collect();
+    assert_eq!(firsts, BTreeSet::from([0, all]));
     let sums = |total: &Total| (total.count, total.messages, total.calls, total.per_second);
     assert!(found.iter().all(|total| sums(total) == (1, 1, 3, 10)));
     assert_eq!(TALLY.calls, 3);
@@ -317,4 +322,137 @@ async fn totals_are_kept_for_a_year(bench: &mut Bench) {
     assert_eq!(count(bench, "replied").await, (1, 1));
     bench.store().purge(days(366)).await.unwrap();
     assert_eq!(count(bench, "replied").await, (0, 0));
+}
+
+async fn few_of_many_turns_are_found_a_page_at_a_time(bench: &mut Bench) {
+    let outcomes = [
+        Outcome::Replied,
+        Outcome::HandedOff(HandoffReason::Deadline),
+        Outcome::Skipped(SkipReason::Closed),
+        Outcome::Skipped(SkipReason::HumanAssigned),
+        Outcome::Dead("closed".to_owned()),
+    ];
+    for number in 0..20 {
+        let name = format!("i{number}");
+        let outcome = outcomes[number % 5].clone();
+        turn(bench, &name, &name, number as u64 % 7 * 10, outcome).await;
+    }
+    bench.record(message("i20", "i20", "i20", 5)).await;
+    bench.claim_one(1, 90).await;
+    let all = TurnQuery {
+        limit: 100,
+        ..TurnQuery::default()
+    };
+    let all = bench.store().turns(&all).await.unwrap();
+    assert_eq!(all.len(), 21);
+    let word = |word: &str| Some(word.to_owned());
+    let mut queries = vec![];
+    for outcome in [None, word("skipped"), word("replied"), word("nothing")] {
+        for reason in [None, word("closed"), word("deadline"), word("")] {
+            for account in [None, Some(account()), Some(AccountName::new("nobody"))] {
+                queries.push(TurnQuery {
+                    account,
+                    outcome: outcome.clone(),
+                    reason: reason.clone(),
+                    since: Some(at(10)),
+                    limit: 3,
+                    ..TurnQuery::default()
+                });
+            }
+        }
+    }
+    for mut query in queries {
+        let wanted = all.iter().filter(|turn| query.asks_for(turn));
+        let wanted: Vec<i64> = wanted.map(|turn| turn.id.0).collect();
+        let mut seen = Vec::new();
+        loop {
+            let page = bench.store().turns(&query).await.unwrap();
+            let Some(last) = page.last() else { break };
+            query.before = Some(last.place());
+            seen.extend(ids(&page));
+        }
+        query.before = None;
+        assert_eq!(seen, wanted, "{query:?}");
+    }
+}
+
+/// The days of the hours in which the bench plays, and what is told of them.
+async fn days(bench: &Bench) -> Vec<Total> {
+    let first = hour_of(at(0)).div_euclid(24);
+    let days = bench.store().days(first, first + 5, None).await.unwrap();
+    let mut days: Vec<Total> = days;
+    days.sort();
+    days
+}
+
+async fn days_by_hours(bench: &Bench) -> Vec<Total> {
+    let first = hour_of(at(0)).div_euclid(24) * 24;
+    let store = bench.store();
+    let hours = store.totals(first, first + 5 * 24, None).await.unwrap();
+    let days = crate::store::days::sum_up(&hours);
+    let mut days: Vec<Total> = days.into_values().flatten().collect();
+    days.sort();
+    days
+}
+
+const A_DAY: u64 = 24 * 3_600;
+
+async fn days_that_are_over_are_summed_up_and_tell_the_same(bench: &mut Bench) {
+    for day in 0..3 {
+        for number in 0..6 {
+            let name = format!("i{day}-{number}");
+            let outcome = match number % 3 {
+                0 => Outcome::Replied,
+                1 => Outcome::HandedOff(HandoffReason::Deadline),
+                _ => Outcome::Skipped(SkipReason::Closed),
+            };
+            turn(bench, &name, &name, day * A_DAY + number * 3_000, outcome).await;
+        }
+    }
+    let before = days(bench).await;
+    assert_eq!(before, days_by_hours(bench).await);
+    assert!(before.iter().any(|total| total.answer_time().is_some()));
+    for second in [A_DAY, 2 * A_DAY, 2 * A_DAY, 5 * A_DAY] {
+        bench.store().sum_up(at(second)).await.unwrap();
+        assert_eq!(days(bench).await, before);
+    }
+    let other = AccountName::new("other");
+    let first = hour_of(at(0)).div_euclid(24);
+    let store = bench.store();
+    let of_others = store.days(first, first + 5, Some(&other)).await;
+    assert_eq!(of_others.unwrap(), []);
+    let one = store.days(first + 1, first + 2, Some(&account())).await;
+    let mut one = one.unwrap();
+    one.sort();
+    let day = |total: &Total| total.key.hour.div_euclid(24) - first;
+    let of_it: Vec<Total> = before.into_iter().filter(|it| day(it) == 1).collect();
+    assert_eq!(one, of_it);
+    store.purge(at(500 * A_DAY)).await.unwrap();
+    assert_eq!(days(bench).await, []);
+}
+
+async fn what_is_added_to_a_day_gone_by_is_in_its_sum(bench: &mut Bench) {
+    turn(bench, "i1", "c", 0, Outcome::Replied).await;
+    let closed = Change::Status(id("c"), Status::Closed);
+    bench.record(delivery("e1", 20, closed)).await;
+    turn(bench, "i2", "d", 30, Outcome::Dead("x".to_owned())).await;
+    let store = bench.store();
+    store.sum_up(at(3 * A_DAY)).await.unwrap();
+    let before = days(bench).await;
+    // It goes on, days after it was closed; and a person retries what died.
+    bench.record(message("i3", "c", "i3", 2 * A_DAY)).await;
+    let letter = store.dead_letters().await.unwrap().remove(0);
+    let retried = store.retry_dead_letter(retry(letter.id, 2 * A_DAY)).await;
+    assert!(retried.unwrap());
+    let after = days(bench).await;
+    let count = |totals: &[Total], what: &str| -> i64 {
+        let of_it = totals.iter().filter(|total| total.key.what == what);
+        of_it.map(|total| total.count).sum()
+    };
+    assert_eq!((count(&before, "reopened"), count(&before, "dead")), (0, 1));
+    assert_eq!((count(&after, "reopened"), count(&after, "dead")), (1, 0));
+    assert_eq!(after, days_by_hours(bench).await);
+    let store = bench.store();
+    store.sum_up(at(3 * A_DAY)).await.unwrap();
+    assert_eq!(days(bench).await, after);
 }

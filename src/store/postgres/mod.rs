@@ -13,9 +13,11 @@
 mod batch;
 mod connect;
 mod copy;
+mod days;
 mod history;
 mod keys;
 mod leases;
+mod letters;
 mod load;
 mod migrate;
 mod purge;
@@ -35,9 +37,9 @@ use jiff::Timestamp;
 use super::address::PostgresAddress;
 use super::seal::MasterKey;
 use super::{
-    Answer, Backlog, ClaimRequest, Claimed, Command, DeadLetter, DeadLetterId, Delivery, History,
-    Leases, Operations, Recorded, Remembered, RetryRequest, Save, Standing, Store, StoreError,
-    Swept, Total, TurnQuery, TurnRow,
+    Answer, Backlog, Cause, ClaimRequest, Claimed, Command, DeadLetter, DeadLetterId, Delivery,
+    History, Leases, LetterQuery, Operations, Recorded, Remembered, RetryRequest, Save, Standing,
+    Store, StoreError, Swept, Total, TurnQuery, TurnRow,
 };
 use crate::id::{AccountName, ConversationId};
 use connect::Connector;
@@ -52,6 +54,7 @@ pub struct Postgres {
     writer: Writer,
     desk: Desk,
     register: Register,
+    connector: Connector,
 }
 
 impl Postgres {
@@ -100,7 +103,8 @@ impl Postgres {
         Self {
             writer: Writer::start(&shared),
             desk: Desk::new(connector.clone()),
-            register: Register::new(connector, &shared),
+            register: Register::new(connector.clone(), &shared),
+            connector,
         }
     }
 
@@ -151,6 +155,11 @@ impl Store for Postgres {
         purge::purge(&client, before, Timestamp::now()).await
     }
 
+    async fn sum_up(&self, now: Timestamp) -> Result<(), StoreError> {
+        let desk = self.open_desk()?;
+        days::sum_up(desk, &self.connector, super::days::unsettled(now)).await
+    }
+
     fn leases(&self) -> Option<&dyn Leases> {
         Some(&self.register)
     }
@@ -186,6 +195,15 @@ impl History for Postgres {
             .totals(from_hour, until_hour, account)
             .await
     }
+
+    async fn days(
+        &self,
+        from_day: i64,
+        until_day: i64,
+        account: Option<&AccountName>,
+    ) -> Result<Vec<Total>, StoreError> {
+        self.open_desk()?.days(from_day, until_day, account).await
+    }
 }
 
 #[async_trait]
@@ -200,6 +218,27 @@ impl Operations for Postgres {
 
     async fn dead_letters(&self) -> Result<Vec<DeadLetter>, StoreError> {
         self.open_desk()?.dead_letters().await
+    }
+
+    async fn causes(&self) -> Result<Vec<(Cause, u64)>, StoreError> {
+        self.open_desk()?.causes().await
+    }
+
+    async fn letters_of(
+        &self,
+        cause: &Cause,
+        before: Option<DeadLetterId>,
+        limit: usize,
+    ) -> Result<Vec<DeadLetter>, StoreError> {
+        self.open_desk()?.letters_of(cause, before, limit).await
+    }
+
+    async fn letters(&self, query: &LetterQuery) -> Result<Vec<DeadLetter>, StoreError> {
+        self.open_desk()?.letters(query).await
+    }
+
+    async fn named_letters(&self, ids: &[DeadLetterId]) -> Result<Vec<DeadLetter>, StoreError> {
+        self.open_desk()?.named_letters(ids).await
     }
 
     async fn retry_dead_letter(&self, request: RetryRequest) -> Result<bool, StoreError> {

@@ -7,6 +7,7 @@ use tokio_postgres::Client;
 use super::statement::Statement;
 use crate::clock::earlier;
 use crate::store::StoreError;
+use crate::store::days::day_of;
 use crate::store::seal::hour;
 use crate::store::totals::{self, hour_of};
 
@@ -35,7 +36,8 @@ const ITEMS: &str = "WITH gone AS (
 /// A turn is kept for as long as its dead letter waits.
 const TURNS: &str = "WITH gone AS (
         DELETE FROM turns WHERE id = ANY(ARRAY(
-            SELECT id FROM turns WHERE finished_at < $1
+            SELECT id FROM turns
+            WHERE outcome IS NOT NULL AND received_at < $1 AND finished_at < $1
             AND NOT EXISTS (SELECT 1 FROM dead_letters d WHERE d.turn_id = turns.id)
             LIMIT $2 FOR UPDATE SKIP LOCKED))
         RETURNING 1
@@ -66,6 +68,13 @@ const TOTALS: &str = "WITH gone AS (
     )
     SELECT count(*) FROM gone";
 
+const DAYS: &str = "WITH gone AS (
+        DELETE FROM days WHERE ctid = ANY(ARRAY(
+            SELECT ctid FROM days WHERE day < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))
+        RETURNING 1
+    )
+    SELECT count(*) FROM gone";
+
 /// Of relays that are gone. One that runs and writes nothing for days enters anew.
 const WRITERS: &str = "DELETE FROM writers WHERE seen_on < current_date - 7";
 
@@ -84,6 +93,7 @@ pub(super) async fn purge(
         (TURNS, at),
         (CONVERSATIONS, at),
         (TOTALS, forgotten_hour),
+        (DAYS, day_of(forgotten_hour)),
     ] {
         // Conversations that were merged go one after the other.
         let enough = if sql == CONVERSATIONS { 1 } else { STEP };

@@ -7,9 +7,11 @@ use std::collections::{BTreeMap, HashSet};
 
 use jiff::Timestamp;
 
+use super::days::CHANGED;
 use super::statement::Statement;
 use crate::id::{AccountName, ConversationId, TurnId};
 use crate::outcome::Outcome;
+use crate::store::days;
 use crate::store::picture::{Changes, Conversation, Key, TurnChange};
 use crate::store::value;
 use crate::store::{DeadLetter, Message, StoreError, StoredTurn, Total, TotalKey, TurnEnd};
@@ -95,7 +97,16 @@ pub(super) fn statements(
     if !changes.settled.is_empty() {
         all.push(Statement::new(SETTLED).numbers(changes.settled.iter().map(|id| id.0)));
     }
+    let now = changes.now.unwrap_or(Timestamp::MAX);
+    let stale = days::changed_days(&changes.totals, now);
     all.extend(totals(changes.totals));
+    if !stale.is_empty() {
+        all.push(
+            Statement::new(CHANGED)
+                .numbers(stale.iter().map(|(day, _)| *day))
+                .texts(stale.iter().map(|(_, account)| account.as_str())),
+        );
+    }
     if !changes.swept.is_empty() {
         let swept = &changes.swept;
         all.push(

@@ -45,6 +45,11 @@ impl Statement {
         self.with(number, Type::INT8)
     }
 
+    /// Yes or no.
+    pub(super) fn flag(self, flag: bool) -> Self {
+        self.with(flag, Type::BOOL)
+    }
+
     /// A length of time, in seconds.
     pub(super) fn seconds(self, length: Duration) -> Self {
         self.with(length.as_secs_f64(), Type::FLOAT8)

@@ -1,6 +1,7 @@
 //! What only a database that others share can do.
 
 mod beside;
+mod days;
 mod lost;
 mod plans;
 mod versions;

@@ -1,13 +1,15 @@
 //! What operators read of what was.
 
-use rusqlite::{Connection, params};
+pub(super) mod alike;
+
+use rusqlite::{Connection, OptionalExtension, params};
 use serde::de::IgnoredAny;
 
 use super::{load, rows};
 use crate::id::{AccountName, ConversationId, TurnId};
 use crate::store::picture::{Conversation, Key, Unreadable};
 use crate::store::{
-    DeadLetter, Past, Place, RUNNING, Remembered, StoreError, Total, TotalKey, TurnQuery, TurnRow,
+    DeadLetter, Past, RUNNING, Remembered, StoreError, Total, TotalKey, TurnQuery, TurnRow,
 };
 
 /// Turns that have ended, newest first: what is filtered by stands in the index.
@@ -52,17 +54,24 @@ pub(super) fn turns(
     if let Some(id) = &query.conversation_id {
         return turns_of(connection, id, query);
     }
-    match query.outcome.as_deref() {
-        Some(few @ ("dead" | RUNNING)) => list(connection, KEPT, Some(few), query),
-        Some(many) => list(connection, ENDED, Some(many), query),
-        None => {
-            let mut turns = list(connection, ENDED, None, query)?;
-            turns.extend(list(connection, KEPT, Some(RUNNING), query)?);
-            turns.sort_by_key(|turn| std::cmp::Reverse(turn.place()));
-            turns.truncate(query.limit);
-            Ok(turns)
+    let outcome = query.outcome.as_deref();
+    if let Some("dead" | RUNNING) = outcome {
+        return list(connection, KEPT, outcome, query);
+    }
+    let narrow = if query.is_narrow() {
+        alike::turns(connection, query)?
+    } else {
+        None
+    };
+    let is_narrow = narrow.is_some();
+    let mut turns = narrow.map_or_else(|| list(connection, ENDED, outcome, query), Ok)?;
+    if outcome.is_none() {
+        turns.extend(list(connection, KEPT, Some(RUNNING), query)?);
+        if is_narrow {
+            turns.extend(list(connection, KEPT, Some("dead"), query)?);
         }
     }
+    Ok(query.newest(turns))
 }
 
 fn list(
@@ -72,11 +81,7 @@ fn list(
     query: &TurnQuery,
 ) -> Result<Vec<TurnRow>, StoreError> {
     let mut statement = connection.prepare_cached(sql)?;
-    let before = query.before.unwrap_or(Place {
-        received_at: jiff::Timestamp::MAX,
-        id: TurnId(i64::MAX),
-    });
-    let since = query.since.unwrap_or(jiff::Timestamp::MIN);
+    let (since, before) = query.span();
     let mut found = statement.query(params![
         since.as_millisecond(),
         before.received_at.as_millisecond(),
@@ -103,16 +108,17 @@ fn turns_of(
     for key in keys(connection, id, query.account.as_ref())? {
         let past = conversation(connection, &key)?.map(|conversation| conversation.past);
         for turn in past.unwrap_or_default().turns {
-            let mut statement = connection.prepare_cached(ONE)?;
-            let mut found = statement.query([turn.0])?;
-            while let Some(row) = found.next()? {
-                turns.extend(turn_row(row).filter(|turn| query.asks_for(turn)));
-            }
+            turns.extend(one(connection, turn)?.filter(|turn| query.asks_for(turn)));
         }
     }
-    turns.sort_by_key(|turn| std::cmp::Reverse(turn.place()));
-    turns.truncate(query.limit);
-    Ok(turns)
+    Ok(query.newest(turns))
+}
+
+/// None if it is gone, or can't be read.
+fn one(connection: &Connection, id: TurnId) -> Result<Option<TurnRow>, StoreError> {
+    let mut statement = connection.prepare_cached(ONE)?;
+    let found = statement.query_row([id.0], |row| Ok(turn_row(row)));
+    Ok(found.optional()?.flatten())
 }
 
 /// None if it can't be read: it is told of where it is worked on.

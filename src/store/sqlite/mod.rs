@@ -5,7 +5,9 @@ mod backup;
 mod carry;
 mod check;
 mod copy;
+mod days;
 mod history;
+mod letters;
 mod load;
 mod migrate;
 mod open;
@@ -27,9 +29,9 @@ use rusqlite::{Connection, params};
 
 use super::seal::{Keys, MasterKey};
 use super::{
-    Answer, Backlog, ClaimRequest, Claimed, Command, DeadLetter, DeadLetterId, Delivery, History,
-    Operations, Recorded, Remembered, RetryRequest, Save, Standing, Store, StoreError, Swept,
-    Total, TurnQuery, TurnRow,
+    Answer, Backlog, Cause, ClaimRequest, Claimed, Command, DeadLetter, DeadLetterId, Delivery,
+    History, LetterQuery, Operations, Recorded, Remembered, RetryRequest, Save, Standing, Store,
+    StoreError, Swept, Total, TurnQuery, TurnRow,
 };
 use crate::id::{AccountName, ConversationId};
 pub use backup::BackupKeys;
@@ -113,7 +115,7 @@ impl Sqlite {
     async fn command(&self, command: Command) -> Result<Answer, StoreError> {
         match self.writer.run(Task::Command(Box::new(command))).await? {
             Done::Answer(answer) => Ok(answer),
-            Done::Purged(_) | Done::Nothing => Err(writer::closed()),
+            Done::Stepped(_) | Done::Nothing => Err(writer::closed()),
         }
     }
 }
@@ -245,10 +247,19 @@ impl Store for Sqlite {
         for kind in purge::Kind::ALL {
             while matches!(
                 self.writer.run(Task::Purge(kind, before)).await?,
-                Done::Purged(true)
+                Done::Stepped(true)
             ) {}
         }
         self.writer.run(Task::DestroyKeys).await.map(drop)
+    }
+
+    async fn sum_up(&self, now: Timestamp) -> Result<(), StoreError> {
+        let until = crate::store::days::unsettled(now);
+        while matches!(
+            self.writer.run(Task::SumUp(until)).await?,
+            Done::Stepped(true)
+        ) {}
+        Ok(())
     }
 
     async fn close(&self) {
@@ -273,6 +284,33 @@ impl Operations for Sqlite {
 
     async fn dead_letters(&self) -> Result<Vec<DeadLetter>, StoreError> {
         self.read(read::dead_letters).await
+    }
+
+    async fn causes(&self) -> Result<Vec<(Cause, u64)>, StoreError> {
+        self.read(letters::causes).await
+    }
+
+    async fn letters_of(
+        &self,
+        cause: &Cause,
+        before: Option<DeadLetterId>,
+        limit: usize,
+    ) -> Result<Vec<DeadLetter>, StoreError> {
+        let cause = cause.clone();
+        self.read(move |connection| letters::of_cause(connection, &cause, before, limit))
+            .await
+    }
+
+    async fn letters(&self, query: &LetterQuery) -> Result<Vec<DeadLetter>, StoreError> {
+        let query = query.clone();
+        self.read(move |connection| letters::some(connection, &query))
+            .await
+    }
+
+    async fn named_letters(&self, ids: &[DeadLetterId]) -> Result<Vec<DeadLetter>, StoreError> {
+        let ids = ids.to_vec();
+        self.read(move |connection| letters::named(connection, &ids))
+            .await
     }
 
     async fn retry_dead_letter(&self, request: RetryRequest) -> Result<bool, StoreError> {
@@ -314,6 +352,17 @@ impl History for Sqlite {
             history::totals(connection, from_hour, until_hour, account.as_ref())
         })
         .await
+    }
+
+    async fn days(
+        &self,
+        from_day: i64,
+        until_day: i64,
+        account: Option<&AccountName>,
+    ) -> Result<Vec<Total>, StoreError> {
+        let account = account.cloned();
+        self.read(move |connection| days::read(connection, from_day, until_day, account.as_ref()))
+            .await
     }
 }
 

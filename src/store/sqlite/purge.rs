@@ -8,6 +8,7 @@ use rusqlite::{Connection, params};
 use crate::clock::earlier;
 use crate::id::AccountName;
 use crate::store::StoreError;
+use crate::store::days::day_of;
 use crate::store::totals::{self, hour_of};
 
 /// How many rows one step deletes.
@@ -21,8 +22,9 @@ pub(super) const ITEMS: &str = "DELETE FROM items WHERE (account, item_id) IN
     (SELECT account, item_id FROM items WHERE received_at < ? LIMIT ?)";
 /// A turn is kept for as long as its dead letter waits.
 pub(super) const TURNS: &str = "DELETE FROM turns WHERE id IN (
-    SELECT id FROM turns WHERE finished_at < ?
-    AND NOT EXISTS (SELECT 1 FROM dead_letters d WHERE d.turn_id = turns.id) LIMIT ?)";
+    SELECT id FROM turns INDEXED BY turns_newest
+    WHERE outcome IS NOT NULL AND received_at < ?1 AND finished_at < ?1
+    AND NOT EXISTS (SELECT 1 FROM dead_letters d WHERE d.turn_id = turns.id) LIMIT ?2)";
 /// A conversation is kept for turns that began in it, and for those that were
 /// merged into it: through it their turns are found.
 pub(super) const CONVERSATIONS: &str = "DELETE FROM conversations WHERE id IN (
@@ -33,6 +35,8 @@ pub(super) const CONVERSATIONS: &str = "DELETE FROM conversations WHERE id IN (
         AND o.merged_into = c.conversation_id AND o.merged_into IS NOT NULL) LIMIT ?)";
 const TOTALS: &str = "DELETE FROM totals WHERE (hour, account, what, reason, firsts, bucket) IN
     (SELECT hour, account, what, reason, firsts, bucket FROM totals WHERE hour < ? LIMIT ?)";
+const DAYS: &str = "DELETE FROM days WHERE (day, account) IN
+    (SELECT day, account FROM days WHERE day < ? LIMIT ?)";
 /// Words are erased when a turn ends.
 pub(super) const NEEDED_KEYS: &str = "SELECT DISTINCT key_id FROM turns
     WHERE (outcome IS NULL OR outcome = 'dead') AND key_id IS NOT NULL";
@@ -45,15 +49,17 @@ pub(super) enum Kind {
     Turns,
     Conversations,
     Totals,
+    Days,
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 5] = [
+    pub(super) const ALL: [Self; 6] = [
         Self::Events,
         Self::Items,
         Self::Turns,
         Self::Conversations,
         Self::Totals,
+        Self::Days,
     ];
 }
 
@@ -72,6 +78,7 @@ pub(super) fn step(
         Kind::Turns => delete(connection, TURNS, before)?,
         Kind::Conversations => delete(connection, CONVERSATIONS, before)?,
         Kind::Totals => delete(connection, TOTALS, forgotten_hour)?,
+        Kind::Days => delete(connection, DAYS, day_of(forgotten_hour))?,
     };
     // Conversations that were merged go one after the other.
     Ok(deleted >= STEP || (kind == Kind::Conversations && deleted > 0))

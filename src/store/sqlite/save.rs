@@ -4,6 +4,7 @@ use rusqlite::{Connection, params};
 
 use super::rows;
 use crate::id::{AccountName, TurnId};
+use crate::store::days;
 use crate::store::picture::{Changes, TurnChange};
 use crate::store::seal::Keys;
 use crate::store::value;
@@ -60,6 +61,9 @@ impl Saver<'_> {
         for total in &changes.totals {
             add_total(self.connection, total)?;
         }
+        let now = changes.now.unwrap_or(jiff::Timestamp::MAX);
+        let stale = days::changed_days(&changes.totals, now);
+        super::days::changed(self.connection, stale)?;
         for swept in &changes.swept {
             self.connection
                 .prepare_cached(

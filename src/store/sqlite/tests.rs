@@ -1,9 +1,11 @@
 //! What only a file can do: be locked, foreign, damaged, gone, or old.
 
 mod damage;
+mod days;
 mod gone;
 mod migration;
 mod opening;
+mod plans;
 mod sealing;
 mod writing;
 

@@ -19,6 +19,7 @@ use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 use tokio::sync::{mpsc, oneshot};
 
+use super::days;
 use super::load::Loader;
 use super::open::{self, BUSY_TIMEOUT};
 use super::purge::{self, Kind};
@@ -52,6 +53,8 @@ pub(super) enum Task {
     Probe,
     /// Delete some of what is old.
     Purge(Kind, Timestamp),
+    /// Sum up some of the days before this one.
+    SumUp(i64),
     /// Destroy the keys that nothing needs.
     DestroyKeys,
     /// Fail as a mistake in the code would.
@@ -64,7 +67,7 @@ impl Task {
         match self {
             Self::Command(command) => command.is_lasting(),
             Self::Probe | Self::DestroyKeys => true,
-            Self::Purge(..) => false,
+            Self::Purge(..) | Self::SumUp(_) => false,
             #[cfg(test)]
             Self::Panic => false,
         }
@@ -76,8 +79,8 @@ impl Task {
 pub(super) enum Done {
     /// Of a command.
     Answer(Answer),
-    /// Of a purge: whether there may be more to delete.
-    Purged(bool),
+    /// Of what goes by steps: whether there may be more to do.
+    Stepped(bool),
     /// Of the others.
     Nothing,
 }
@@ -282,8 +285,9 @@ impl Tables {
             }
             Task::Purge(kind, before) => {
                 let forgotten_until = &mut self.forgotten_until;
-                purge::step(&self.connection, *kind, *before, forgotten_until).map(Done::Purged)
+                purge::step(&self.connection, *kind, *before, forgotten_until).map(Done::Stepped)
             }
+            Task::SumUp(until) => days::step(&self.connection, *until).map(Done::Stepped),
             #[cfg(test)]
             Task::Panic => panic!("as asked"),
         }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::*;
 use crate::support::Setup;
 
@@ -112,6 +114,82 @@ async fn each_way_to_the_humans_is_explained() {
     ] {
         let last = last_line(&relay, conversation).await;
         assert!(last.ends_with(&format!(": {why}")), "{last}");
+    }
+    relay.finish().await;
+}
+
+/// The customer writes once more while a human is given the conversation.
+async fn asked_again_while_handed_over(relay: &TestRelay) -> String {
+    let given = relay.conversation();
+    let held = relay.gladly.hold_next(Operation::PatchConversation);
+    relay.says(&given, "agent please");
+    soon(held.reached()).await;
+    relay.says(&given, "are you there?");
+    relay.all_told().await;
+    // Else Gladly tells of the move, and which of two reasons it is is a race.
+    relay.lose_webhooks();
+    held.release();
+    given
+}
+
+#[tokio::test]
+async fn what_the_bot_could_not_or_need_not_answer_is_explained() {
+    let relay = TestRelay::start().await;
+    let gladly = &relay.gladly;
+    relay.gleen.answer_next(json!({"thread_id": "1"}));
+    let (unanswered, outcome) = relay.outcome_of("Do you sell moons?").await;
+    assert_eq!(outcome, Outcome::HandedOff(HandoffReason::BotNoAnswer));
+    let agents = relay.conversation();
+    let item = gladly.agent_replies(&agents, "I am Ada");
+    gladly.move_to(&agents, "ai-inbox", None);
+    relay.all_told().await;
+    let told = json!({"id": "e", "type": "CONTACT/MESSAGE_RECEIVED", "content": {
+        "conversationId": agents, "customerId": "c", "messageId": item}});
+    assert_eq!(relay.post(told.to_string()).await.status(), 200);
+    relay.outcomes(2).await;
+    let answered = relay.conversation();
+    let item = gladly.customer_message_without_webhook(&answered, &Message::chat("hello"));
+    gladly.take_over(&answered);
+    gladly.agent_replies(&answered, "I am Ada.");
+    gladly.move_to(&answered, "ai-inbox", None);
+    relay.all_told().await;
+    let told = gladly.payload_for(&item).to_string();
+    assert_eq!(relay.post(told).await.status(), 200);
+    relay.outcomes(3).await;
+    let given = asked_again_while_handed_over(&relay).await;
+    let skipped = [
+        SkipReason::NotCustomer,
+        SkipReason::AlreadyAnswered,
+        SkipReason::HandedOff,
+    ];
+    let outcomes = relay.outcomes(5).await;
+    for (reason, place) in skipped.into_iter().zip([1, 2, 4]) {
+        assert_eq!(outcomes[place], Outcome::Skipped(reason));
+    }
+    for (conversation, begins, ends) in [
+        (
+            &unanswered,
+            "Handed to the humans ",
+            ": the bot had no answer.",
+        ),
+        (
+            &agents,
+            "Left alone: ",
+            ": nothing in it was written by a customer.",
+        ),
+        (
+            &answered,
+            "Left alone: ",
+            ": somebody had answered it before the relay got to it.",
+        ),
+        (
+            &given,
+            "Left alone: the relay had given it to the humans already (inbox ",
+            ", agent none).",
+        ),
+    ] {
+        let last = last_line(&relay, conversation).await;
+        assert!(last.starts_with(begins) && last.ends_with(ends), "{last}");
     }
     relay.finish().await;
 }

@@ -1,6 +1,10 @@
 //! Who is not let in, over plain HTTP: every path, every way to forge a request.
 
-use reqwest::{Method, RequestBuilder};
+use std::net::IpAddr;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use reqwest::{Client, Method, RequestBuilder};
 
 use super::{NEEDLE, TOKEN, client, send, url, with_a_password, with_a_story};
 use crate::support::{IDENTIFIER, TestRelay, soon};
@@ -316,5 +320,40 @@ async fn nobody_s_words_and_no_secret_are_on_any_page() {
             assert!(!text.contains(secret), "{path} holds {secret}");
         }
     }
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn who_guesses_the_token_waits_and_holds_up_nobody_else() {
+    let relay = with_a_password().await;
+    let cookie = sign_in(&relay).await;
+    let path = url(&relay, "/api/accounts");
+    let mut guesses: FuturesUnordered<_> = (0..20)
+        .map(|number| send(client().get(&path).bearer_auth(format!("guess {number}"))))
+        .collect();
+    let crowded = async {
+        while let Some(answer) = guesses.next().await {
+            let status = answer.status().as_u16();
+            match status {
+                401 => {}
+                429 => return answer.headers().contains_key("retry-after"),
+                status => panic!("a guess was answered {status}"),
+            }
+        }
+        false
+    };
+    assert!(
+        soon(crowded).await,
+        "they are judged one after the other, and few may wait"
+    );
+    let elsewhere = Client::builder()
+        .local_address(IpAddr::from([127, 0, 0, 2]))
+        .no_proxy();
+    let elsewhere = elsewhere.build().unwrap();
+    let known = elsewhere.get(&path).bearer_auth(TOKEN);
+    assert_eq!(send(known).await.status(), 200);
+    let signed_in = client().get(&path).header("Cookie", &cookie);
+    assert_eq!(send(signed_in).await.status(), 200);
+    drop(guesses);
     relay.finish().await;
 }

@@ -1,9 +1,10 @@
 //! How the pages look to whoever uses them: narrow, by keyboard, by a screen reader, and
 //! with names that are meant to do harm.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use super::{TOKEN, url, with_a_password, with_a_story};
+use super::{TOKEN, json_of, url, with_a_password, with_a_story};
 use crate::support::{Browser, Page, TestRelay, program};
 
 const PAGES: [&str; 9] = [
@@ -19,6 +20,27 @@ const PAGES: [&str; 9] = [
 ];
 
 const HOSTILE: &str = "<script>window.mark=1</script><img src=x onerror=window.mark=1>";
+
+/// The pages, and those of the conversations of a story: one that the bot answered, that
+/// was handed over and then left alone, and others that went to humans or are dead.
+async fn pages(relay: &TestRelay) -> Vec<String> {
+    let turns = json_of(relay, "/api/turns").await;
+    let turns = turns["turns"].as_array().unwrap();
+    let outcomes: BTreeSet<_> = turns.iter().map(|turn| turn["outcome"].as_str()).collect();
+    let all = ["dead", "handed_off", "replied", "skipped"].map(Some);
+    assert_eq!(outcomes, BTreeSet::from(all));
+    let conversations: BTreeSet<_> = turns
+        .iter()
+        .map(|turn| turn["conversation_id"].as_str().unwrap())
+        .collect();
+    let path = |id: &str| format!("/conversations/acme/{id}");
+    let conversations = conversations.into_iter().map(path);
+    PAGES
+        .map(str::to_owned)
+        .into_iter()
+        .chain(conversations)
+        .collect()
+}
 
 /// A relay with a story, and with what somebody wrote who means harm.
 async fn with_hostile_names() -> TestRelay {
@@ -64,17 +86,17 @@ async fn pages_fit_a_narrow_screen_and_ask_nobody_else() {
     };
     let relay = with_a_story().await;
     let page = browser.page().await;
-    for path in PAGES {
+    for path in pages(&relay).await {
         for (width, colours) in [(360, "light"), (1280, "light"), (1280, "dark")] {
             page.colours(colours).await;
             page.size(width, 800).await;
-            page.open(&url(&relay, path)).await;
+            page.open(&url(&relay, &path)).await;
             let wide = page.eval("document.documentElement.scrollWidth").await;
             assert!(
                 wide.as_u64().unwrap() <= u64::from(width),
                 "{path} at {width}: {wide}"
             );
-            picture(&page, &format!("{}-{width}-{colours}", name_of(path))).await;
+            picture(&page, &format!("{}-{width}-{colours}", name_of(&path))).await;
         }
         assert_eq!(page.eval("window.violations.length").await, 0, "{path}");
     }
@@ -98,8 +120,9 @@ async fn hostile_names_are_shown_as_text() {
     let page = browser.page().await;
     let filtered = format!("/dead-letters?account={}", HOSTILE.replace('<', "%3C"));
     let all = "/dead-letters/confirm?action=drop&id=4&id=5";
-    for path in PAGES.iter().copied().chain([filtered.as_str(), all]) {
-        page.open(&url(&relay, path)).await;
+    let paths = pages(&relay).await.into_iter();
+    for path in paths.chain([filtered, all.to_owned()]) {
+        page.open(&url(&relay, &path)).await;
         let harmed = page.eval("window.mark ?? window.violations.length").await;
         assert_eq!(harmed, 0, "{path}");
         if path == "/" || (path.starts_with("/dead-letters") && !path.contains("id=1")) {
@@ -134,10 +157,11 @@ async fn no_page_keeps_anybody_out_by_how_it_is_made() {
     // What it answers is itself, which can't be told over the pipe.
     let axe = std::fs::read_to_string(axe).unwrap() + "; 0";
     let relay = with_a_story().await;
+    let pages = pages(&relay).await;
     let page = browser.page().await;
     for colours in ["light", "dark"] {
         page.colours(colours).await;
-        for path in PAGES {
+        for path in &pages {
             page.open(&url(&relay, path)).await;
             assert_eq!(serious(&page, &axe).await, "", "{path} {colours}");
         }

@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use gladly_relay::id::{AccountName, ConversationId, TurnId};
 use gladly_relay::outcome::Outcome;
 use gladly_relay::store::{
-    Backlog, ClaimRequest, Claimed, DeadLetter, DeadLetterId, Delivery, History, Operations,
-    Progress, Recorded, Remembered, RetryRequest, Save, Sqlite, Standing, Store, StoreError, Swept,
-    Total, TurnQuery, TurnRow,
+    Backlog, Cause, ClaimRequest, Claimed, DeadLetter, DeadLetterId, Delivery, History,
+    LetterQuery, Operations, Progress, Recorded, Remembered, RetryRequest, Save, Sqlite, Standing,
+    Store, StoreError, Swept, Total, TurnQuery, TurnRow,
 };
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -204,6 +204,10 @@ impl Store for Observed {
         Ok(())
     }
 
+    async fn sum_up(&self, now: Timestamp) -> Result<(), StoreError> {
+        self.inner.sum_up(now).await
+    }
+
     async fn close(&self) {
         self.inner.close().await;
     }
@@ -221,6 +225,27 @@ impl Operations for Observed {
 
     async fn dead_letters(&self) -> Result<Vec<DeadLetter>, StoreError> {
         self.inner.dead_letters().await
+    }
+
+    async fn causes(&self) -> Result<Vec<(Cause, u64)>, StoreError> {
+        self.inner.causes().await
+    }
+
+    async fn letters_of(
+        &self,
+        cause: &Cause,
+        before: Option<DeadLetterId>,
+        limit: usize,
+    ) -> Result<Vec<DeadLetter>, StoreError> {
+        self.inner.letters_of(cause, before, limit).await
+    }
+
+    async fn letters(&self, query: &LetterQuery) -> Result<Vec<DeadLetter>, StoreError> {
+        self.inner.letters(query).await
+    }
+
+    async fn named_letters(&self, ids: &[DeadLetterId]) -> Result<Vec<DeadLetter>, StoreError> {
+        self.inner.named_letters(ids).await
     }
 
     async fn retry_dead_letter(&self, request: RetryRequest) -> Result<bool, StoreError> {
@@ -253,5 +278,14 @@ impl History for Observed {
         account: Option<&AccountName>,
     ) -> Result<Vec<Total>, StoreError> {
         self.inner.totals(from_hour, until_hour, account).await
+    }
+
+    async fn days(
+        &self,
+        from_day: i64,
+        until_day: i64,
+        account: Option<&AccountName>,
+    ) -> Result<Vec<Total>, StoreError> {
+        self.inner.days(from_day, until_day, account).await
     }
 }

@@ -8,7 +8,7 @@ use super::Folder;
 use crate::outcome::Outcome;
 use crate::store::conformance::bench::{at, claim, ended, message, save};
 use crate::store::sqlite::writer::Task;
-use crate::store::sqlite::{history, load, open, purge, read, tables};
+use crate::store::sqlite::{open, tables};
 use crate::store::{Command, Operations, Recorded, Store, StoreError};
 
 #[tokio::test]
@@ -129,55 +129,6 @@ async fn a_purge_of_many_goes_in_steps_and_misses_nothing() {
         3_500_000
     );
     assert_eq!(store.backlog(at(9)).await.unwrap()[0].turns, 1);
-}
-
-#[tokio::test]
-async fn finished_rows_cost_nothing() {
-    let folder = Folder::new();
-    folder.open().await.close().await;
-    let connection = Connection::open(folder.path()).unwrap();
-    let plan = |sql: &str| {
-        let mut statement = connection
-            .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
-            .unwrap();
-        let mut rows = statement.raw_query();
-        let mut plan = Vec::new();
-        while let Some(row) = rows.next().unwrap() {
-            plan.push(row.get::<_, String>(3).unwrap());
-        }
-        plan
-    };
-    for sql in [
-        load::DUE,
-        load::UNFINISHED,
-        purge::EVENTS,
-        purge::ITEMS,
-        purge::TURNS,
-        purge::CONVERSATIONS,
-        purge::NEEDED_KEYS,
-        history::MERGED,
-        history::KEPT,
-    ] {
-        let plan = plan(sql);
-        let whole = |table: &str| {
-            plan.iter().any(|line| {
-                line.starts_with(&format!("SCAN {table}")) && !line.contains("turns_kept")
-            })
-        };
-        let tables = ["events", "items", "turns", "conversations", "c", "o", "t"];
-        assert!(!tables.into_iter().any(whole), "{plan:#?}");
-    }
-    let newest = plan(history::ENDED).join("\n");
-    let covered = "SEARCH turns USING COVERING INDEX turns_newest";
-    assert!(newest.contains(covered), "{newest}");
-    let accounts = plan(history::ACCOUNTS).join("\n");
-    assert!(!accounts.contains("SCAN conversations"), "{accounts}");
-    let backlog = plan(read::BACKLOG);
-    assert!(
-        backlog
-            .iter()
-            .any(|line| line.contains("COVERING INDEX conversations_waiting"))
-    );
 }
 
 #[test]
