@@ -1,7 +1,6 @@
 //! The ends of a copy that are files, see [`crate::store::copy()`]. A file's lock says
 //! that no relay runs on it, and that none begins before the copy has ended.
 
-use std::fs::File;
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -22,7 +21,7 @@ pub(in crate::store) struct SqliteSource {
     connection: Connection,
     /// With the master key, and without it: it may be new.
     keys: Vec<Keys>,
-    _lock: File,
+    _lock: open::Lock,
 }
 
 impl SqliteSource {
@@ -96,7 +95,7 @@ impl SqliteSource {
 pub(in crate::store) struct SqliteTarget {
     connection: Connection,
     keys: Keys,
-    _lock: File,
+    _lock: open::Lock,
 }
 
 impl SqliteTarget {

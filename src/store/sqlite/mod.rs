@@ -20,7 +20,6 @@ mod tests;
 mod watch;
 mod writer;
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
@@ -159,7 +158,7 @@ fn start(
     path: &Path,
     connection: Connection,
     keys: Option<Keys>,
-    lock: Option<File>,
+    lock: Option<open::Lock>,
 ) -> Result<Sqlite, StoreError> {
     let real_path: PathBuf = open::real_path(path);
     let is_alone = lock.is_some();
@@ -177,7 +176,7 @@ fn tables(
     real_path: &Path,
     connection: Connection,
     keys: Option<Keys>,
-    lock: Option<File>,
+    lock: Option<open::Lock>,
 ) -> Result<Tables, StoreError> {
     let mut watch = Watch::new(real_path, probe_page(&connection)?, lock.is_some());
     watch.look(keys.as_ref())?;

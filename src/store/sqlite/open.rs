@@ -24,9 +24,19 @@ pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(3);
 /// Every statement of this back end, with room for more.
 const STATEMENTS: usize = 64;
 
-/// Takes the file for this process alone. The lock ends with the returned
-/// handle, or with the process, however it ends.
-pub(super) fn lock(path: &Path) -> Result<File, StoreError> {
+/// That a file is this process's alone, until this is dropped or the process ends.
+pub(super) struct Lock(pub(super) File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // A program that is just being started has the handle too, and the lock would
+        // last until it runs. It ends at the latest with the last handle.
+        let _: std::io::Result<()> = self.0.unlock();
+    }
+}
+
+/// Takes the file for this process alone.
+pub(super) fn lock(path: &Path) -> Result<Lock, StoreError> {
     let cannot_open = |error: std::io::Error| cannot_open(path, error.to_string());
     if let Some(folder) = path
         .parent()
@@ -42,7 +52,7 @@ pub(super) fn lock(path: &Path) -> Result<File, StoreError> {
         .open(beside(&real_path(path), "-lock"))
         .map_err(cannot_open)?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(Lock(file)),
         Err(TryLockError::WouldBlock) => Err(StoreError::InUse {
             path: path.to_owned(),
         }),

@@ -21,7 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::days;
 use super::load::Loader;
-use super::open::{self, BUSY_TIMEOUT};
+use super::open::{self, BUSY_TIMEOUT, Lock};
 use super::purge::{self, Kind};
 use super::save::Saver;
 use super::watch::Watch;
@@ -166,7 +166,7 @@ pub(super) struct Tables {
     /// Whether a commit syncs.
     pub(super) syncs: bool,
     /// Held so that no second process runs turns on the file.
-    pub(super) lock: Option<std::fs::File>,
+    pub(super) lock: Option<Lock>,
 }
 
 /// Why a transaction was undone.

@@ -5,8 +5,10 @@ use std::os::unix::fs::PermissionsExt;
 use rusqlite::Connection;
 
 use super::Folder;
+
 use crate::outcome::Outcome;
 use crate::store::conformance::bench::{at, claim, ended, message, retry, save};
+use crate::store::sqlite::open;
 use crate::store::types::Progress;
 use crate::store::{Operations, Sqlite, Store, StoreError, Tally};
 
@@ -212,4 +214,16 @@ async fn an_operator_alone_leaves_the_log_to_the_relay() {
         .query_row("PRAGMA journal_mode", [], |row| row.get(0))
         .unwrap();
     assert_eq!(mode, "wal");
+}
+
+#[test]
+fn a_program_that_is_just_being_started_does_not_keep_a_file_in_use() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("relay.db");
+    let lock = open::lock(&path).unwrap();
+    // What a program has between its being forked and its running.
+    let _inherited = lock.0.try_clone().unwrap();
+    assert!(open::lock(&path).is_err());
+    drop(lock);
+    assert!(open::lock(&path).is_ok());
 }
