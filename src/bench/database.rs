@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
+use super::usage;
+
 /// Debian puts the servers' programs here, in a folder for each version.
 const DEBIAN: &str = "/usr/lib/postgresql";
 /// PostgreSQL refuses to run as root: then it runs as `nobody`.
@@ -165,6 +167,15 @@ impl OwnPostgres {
         let children = std::fs::read_to_string(format!("/proc/{first}/task/{first}/children"))?;
         let all = std::iter::once(&*first).chain(children.split_whitespace());
         Ok(all.filter_map(|id| id.parse().ok()).collect())
+    }
+
+    /// CPU time of all of it so far, in seconds; none where it can't be told.
+    pub(super) fn cpu(&self) -> Option<f64> {
+        let all = self.processes().ok()?;
+        // Those that have ended are counted with the first, which started them.
+        let (first, others) = all.split_first()?;
+        let others = others.iter().filter_map(|id| usage::cpu_seconds(*id));
+        Some(usage::cpu_seconds_with_ended(*first)? + others.sum::<f64>())
     }
 
     /// Runs SQL in a database as a person would, and tells what came out, a line a row.

@@ -12,6 +12,7 @@ impl Result {
     /// Under headings, of which the first has no words.
     fn lines(&self) -> [(&'static str, Vec<Line>); 3] {
         let verdict = &self.verdict;
+        let asked = &verdict.asked_twice;
         let outcomes = vec![
             ("written", "written", verdict.written),
             ("accepted", "accepted", verdict.accepted),
@@ -36,10 +37,35 @@ impl Result {
             ),
             ("noted_twice", "noted twice", verdict.noted_twice),
             ("late", "later than the deadline and a retry", verdict.late),
+            (
+                "asked_twice_without_cause",
+                "asked twice without a cause",
+                asked.without_cause,
+            ),
         ];
         let slowest = usize::try_from(verdict.slowest.as_millis()).unwrap_or(usize::MAX);
         let information = vec![
-            ("asked_twice", "asked twice", verdict.asked_twice),
+            ("asked_twice", "asked twice", asked.all()),
+            (
+                "asked_twice_spoiled",
+                "  the answer was cut off",
+                asked.spoiled,
+            ),
+            (
+                "asked_twice_killed",
+                "  the relay was killed meanwhile",
+                asked.killed,
+            ),
+            (
+                "asked_twice_unstored",
+                "  the answer was there, not stored",
+                asked.unstored,
+            ),
+            (
+                "asked_twice_crashed",
+                "  the database was crashed",
+                asked.crashed,
+            ),
             (
                 "crossed_on_the_way",
                 "crossed a human on the way",
