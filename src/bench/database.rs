@@ -262,6 +262,14 @@ impl Drop for OwnPostgres {
         if let Err(error) = shell.child.wait() {
             tracing::warn!(%error, "the PostgreSQL of a bench could not be stopped");
         }
+        // Where only this process's user may change the folder above, the shell has left
+        // an empty one.
+        let left = std::fs::remove_dir_all(&self.folder);
+        if let Err(error) = left
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!(%error, "the folder of a bench's PostgreSQL could not be removed");
+        }
     }
 }
 
