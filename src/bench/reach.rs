@@ -123,6 +123,7 @@ async fn of(
                 "1/s",
                 rate,
             )
+            .beside("whole_machine", used.at_most(rate))
             .taking("relays", used.relays)
             .taking("database", used.database)
             .taking("load_and_simulators", used.load)
@@ -203,7 +204,7 @@ struct Meter {
 #[derive(Clone, Copy)]
 struct Used {
     relays: Option<f64>,
-    /// Only of a server of the bench's own.
+    /// With a file it is the relay's own; of a server that is not the bench's nobody can tell.
     database: Option<f64>,
     /// This process: customers, load balancer, and both services simulated.
     load: Option<f64>,
@@ -216,10 +217,24 @@ impl Used {
         let relays = stage.relays().map(Relay::cpu);
         Self {
             relays: relays.sum(),
-            database: setup.databases.own().and_then(super::OwnPostgres::cpu),
+            database: match &*setup.databases {
+                Databases::Files => Some(0.0),
+                Databases::Own(server) => server.cpu(),
+                Databases::On(_) => None,
+            },
             load: usage::cpu_seconds(std::process::id()),
             machine: usage::machine_seconds(),
         }
+    }
+}
+
+impl Used {
+    /// The rate that the whole machine would allow at this cost: what others of its
+    /// processes took, and what stood idle, would do the same.
+    fn at_most(self, rate: f64) -> Option<f64> {
+        let cores = std::thread::available_parallelism().ok()?.get();
+        let each = (self.relays? + self.database? + self.load?) / rate;
+        Some(count(cores) / each).filter(|most| most.is_finite())
     }
 }
 

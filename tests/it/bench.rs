@@ -266,6 +266,8 @@ async fn relays_and_accounts_are_measured_with_what_they_take_of_the_machine() {
         assert!(median(reach, load) > 0.0, "{load}");
         let cores = &reach[load]["cores"];
         assert_keys(cores, &CORES);
+        let all_cores = &reach[load]["beside"]["whole_machine"];
+        assert!(all_cores["rounds"].is_array(), "{load}");
         #[cfg(target_os = "linux")]
         assert!(median(cores, "machine") > 0.0, "{load}");
     }
