@@ -55,7 +55,7 @@ pub async fn measure(setup: &Setup, options: Options) -> anyhow::Result<Section>
     })
     .await?;
     if let Some(tables) = tables()? {
-        tables.add(options.turns, half_way, &mut section);
+        tables.add(options.turns, half_way.as_ref(), &mut section);
     }
     for round in 1..=setup.long_rounds() {
         let rounds = setup.long_rounds();

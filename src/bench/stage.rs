@@ -186,7 +186,7 @@ impl Stage {
     pub(super) fn connect(&self) {
         let url = format!("http://127.0.0.1:{}/webhooks/gladly", self.port());
         for (number, gladly) in self.organizations().enumerate() {
-            let webhook = WebhookSpec::relay(url.clone(), &identifier(number));
+            let webhook = WebhookSpec::relay(url.clone(), identifier(number));
             gladly.register_webhook(webhook);
         }
     }

@@ -56,9 +56,9 @@ impl Tables {
     }
 
     /// Adds what it shows after so many turns, beside what was seen half-way.
-    pub(super) fn add(&self, turns: usize, half_way: Option<Self>, section: &mut Section) {
+    pub(super) fn add(&self, turns: usize, half_way: Option<&Self>, section: &mut Section) {
         let mut add = |key: &str, what: &str, unit, value: &dyn Fn(&Self) -> Option<f64>| {
-            let before = half_way.as_ref().and_then(value);
+            let before = half_way.and_then(value);
             section
                 .add(key, what, unit, value(self))
                 .beside("half_way", before);

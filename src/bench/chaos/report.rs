@@ -11,16 +11,28 @@ type Line = (&'static str, &'static str, usize);
 impl Result {
     /// Under headings, of which the first has no words.
     fn lines(&self) -> [(&'static str, Vec<Line>); 3] {
+        [
+            ("", self.outcomes()),
+            ("must be 0:", self.promises()),
+            ("for information:", self.information()),
+        ]
+    }
+
+    fn outcomes(&self) -> Vec<Line> {
         let verdict = &self.verdict;
-        let asked = &verdict.asked_twice;
-        let outcomes = vec![
+        vec![
             ("written", "written", verdict.written),
             ("accepted", "accepted", verdict.accepted),
             ("replied", "replied", verdict.replied),
             ("handed_off", "handed off", verdict.handed_off),
             ("skipped", "skipped (a human had it)", verdict.skipped),
-        ];
-        let promises = vec![
+        ]
+    }
+
+    fn promises(&self) -> Vec<Line> {
+        let verdict = &self.verdict;
+        let asked = &verdict.asked_twice;
+        vec![
             ("dead", "dead", self.dead),
             ("lost", "lost", verdict.lost),
             ("answered_twice", "answered twice", verdict.answered_twice),
@@ -42,9 +54,14 @@ impl Result {
                 "asked twice without a cause",
                 asked.without_cause,
             ),
-        ];
+        ]
+    }
+
+    fn information(&self) -> Vec<Line> {
+        let verdict = &self.verdict;
+        let asked = &verdict.asked_twice;
         let slowest = usize::try_from(verdict.slowest.as_millis()).unwrap_or(usize::MAX);
-        let information = vec![
+        vec![
             ("asked_twice", "asked twice", asked.all()),
             (
                 "asked_twice_spoiled",
@@ -81,11 +98,6 @@ impl Result {
             ("kills", "kills", self.kills),
             ("crashes", "crashes of the database", self.crashes),
             ("slowest_ms", "slowest outcome, ms", slowest),
-        ];
-        [
-            ("", outcomes),
-            ("must be 0:", promises),
-            ("for information:", information),
         ]
     }
 
