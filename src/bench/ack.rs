@@ -91,7 +91,8 @@ pub(super) async fn of_stage(
     length: Duration,
 ) -> anyhow::Result<Posted> {
     post(Plan {
-        port: stage.relay.port(),
+        ports: vec![stage.relay.port()],
+        accounts: 1,
         connections,
         event: Event::Closed,
         length: Length::For(length),
@@ -103,7 +104,8 @@ async fn of_bare(setup: &Setup, connections: usize, length: Duration) -> anyhow:
     let folder = Folder::temporary()?;
     let (_server, port) = bare::start(&setup.binary, folder.path()).await?;
     post(Plan {
-        port,
+        ports: vec![port],
+        accounts: 1,
         connections,
         event: Event::Closed,
         length: Length::For(length),
@@ -127,7 +129,8 @@ async fn syncs(setup: &Setup) -> anyhow::Result<Option<f64>> {
     };
     let before = count()?;
     post(Plan {
-        port: stage.relay.port(),
+        ports: vec![stage.relay.port()],
+        accounts: 1,
         connections: 1,
         event: Event::Closed,
         length: Length::Count(TRACED),

@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
+use super::usage;
+
 /// Debian puts the servers' programs here, in a folder for each version.
 const DEBIAN: &str = "/usr/lib/postgresql";
 /// PostgreSQL refuses to run as root: then it runs as `nobody`.
@@ -167,6 +169,15 @@ impl OwnPostgres {
         Ok(all.filter_map(|id| id.parse().ok()).collect())
     }
 
+    /// CPU time of all of it so far, in seconds; none where it can't be told.
+    pub(super) fn cpu(&self) -> Option<f64> {
+        let all = self.processes().ok()?;
+        // Those that have ended are counted with the first, which started them.
+        let (first, others) = all.split_first()?;
+        let others = others.iter().filter_map(|id| usage::cpu_seconds(*id));
+        Some(usage::cpu_seconds_with_ended(*first)? + others.sum::<f64>())
+    }
+
     /// Runs SQL in a database as a person would, and tells what came out, a line a row.
     ///
     /// # Errors
@@ -250,6 +261,14 @@ impl Drop for OwnPostgres {
         drop(shell.input.take());
         if let Err(error) = shell.child.wait() {
             tracing::warn!(%error, "the PostgreSQL of a bench could not be stopped");
+        }
+        // Where only this process's user may change the folder above, the shell has left
+        // an empty one.
+        let left = std::fs::remove_dir_all(&self.folder);
+        if let Err(error) = left
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!(%error, "the folder of a bench's PostgreSQL could not be removed");
         }
     }
 }

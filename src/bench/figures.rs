@@ -23,6 +23,7 @@ pub(super) struct Figure {
     unit: &'static str,
     rounds: Vec<f64>,
     beside: Vec<Baseline>,
+    cores: Vec<Baseline>,
 }
 
 /// What a figure is to be held against.
@@ -57,6 +58,7 @@ impl Section {
                 unit,
                 rounds: Vec::new(),
                 beside: Vec::new(),
+                cores: Vec::new(),
             });
             self.figures.len() - 1
         });
@@ -77,13 +79,13 @@ impl Section {
 impl Figure {
     /// Adds a round's value of a baseline.
     pub(super) fn beside(&mut self, key: &'static str, value: impl Into<Option<f64>>) -> &mut Self {
-        let found = self.beside.iter().position(|other| other.key == key);
-        let index = found.unwrap_or_else(|| {
-            let rounds = Vec::new();
-            self.beside.push(Baseline { key, rounds });
-            self.beside.len() - 1
-        });
-        self.beside[index].rounds.extend(value.into());
+        Baseline::add(&mut self.beside, key, value.into());
+        self
+    }
+
+    /// Adds how many of the machine's cores something used in a round.
+    pub(super) fn taking(&mut self, key: &'static str, cores: impl Into<Option<f64>>) -> &mut Self {
+        Baseline::add(&mut self.cores, key, cores.into());
         self
     }
 
@@ -98,6 +100,10 @@ impl Figure {
             shown["beside"][baseline.key] = json!({
                 "rounds": baseline.rounds, "median": median, "ratio": self.ratio(baseline),
             });
+        }
+        for part in &self.cores {
+            let median = Spread::of(&part.rounds).map(|spread| spread.median);
+            shown["cores"][part.key] = json!({ "rounds": part.rounds, "median": median });
         }
         shown
     }
@@ -129,9 +135,28 @@ impl Figure {
                 ratio.unwrap_or_default()
             )
         });
-        let beside: Vec<String> = beside.collect();
+        let cores = self.cores.iter().map(|part| {
+            let used = Spread::of(&part.rounds).map(|spread| short(spread.median));
+            let used = used.unwrap_or_else(|| "not measured here".to_owned());
+            format!("{} {used}", part.key.replace('_', " "))
+        });
+        let cores: Vec<String> = cores.collect();
+        let cores = (!cores.is_empty()).then(|| format!("cores: {}", cores.join(", ")));
+        let beside: Vec<String> = beside.chain(cores).collect();
         let line = format!("  {what:<52} {value:<28} {}", beside.join(", "));
         line.trim_end().to_owned()
+    }
+}
+
+impl Baseline {
+    fn add(all: &mut Vec<Self>, key: &'static str, value: Option<f64>) {
+        let found = all.iter().position(|other| other.key == key);
+        let index = found.unwrap_or_else(|| {
+            let rounds = Vec::new();
+            all.push(Self { key, rounds });
+            all.len() - 1
+        });
+        all[index].rounds.extend(value);
     }
 }
 
@@ -220,6 +245,23 @@ mod tests {
         assert!(table.contains("acks, 1/s"), "{table}");
         assert!(table.contains("20 (10 – 30)"), "{table}");
         assert!(table.contains("bare handler 200 (×0.100)"), "{table}");
+    }
+
+    #[test]
+    fn a_figure_tells_what_it_took_of_the_machine() {
+        let mut section = Section::new("reach");
+        for (rate, cores) in [(10.0, 0.5), (30.0, 1.5), (20.0, 1.25)] {
+            let figure = section.add("acks", "acks", "1/s", rate);
+            figure.taking("relays", cores).taking("database", None);
+        }
+        let shown = section.to_json();
+        assert_eq!(shown["acks"]["cores"]["relays"]["median"], 1.25);
+        assert_eq!(shown["acks"]["cores"]["database"]["median"], Value::Null);
+        let table = section.to_string();
+        assert!(
+            table.contains("cores: relays 1.25, database not measured here"),
+            "{table}"
+        );
     }
 
     #[test]

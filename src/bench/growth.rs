@@ -1,7 +1,8 @@
-//! `bench growth`: whether a file that holds many finished turns is slower than
-//! an empty one.
+//! `bench growth`: whether a database that holds many finished turns is slower than
+//! an empty one, and what PostgreSQL's tables and indexes have become by then.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -9,13 +10,15 @@ use clap::Args;
 use super::figures::Section;
 use super::folder::Folder;
 use super::options::{at_least_one, some_time};
+use super::scratch::Scratch;
 use super::stage::{Scenery, Stage};
+use super::tables::Tables;
 use super::{Setup, ack, disk, filling, progress, relay};
 
 /// How much is measured.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct Options {
-    /// Finished turns in the file
+    /// Finished turns in the database
     #[arg(long, default_value_t = 1_000_000, value_parser = at_least_one)]
     pub turns: usize,
     /// Messages, each in a conversation of its own
@@ -26,7 +29,7 @@ pub struct Options {
     pub length: Duration,
 }
 
-/// What a file allows.
+/// What a database allows.
 struct Allowed {
     /// Seconds from start to ready.
     start: f64,
@@ -42,14 +45,25 @@ struct Allowed {
 /// Fails if the relay does not start, or leaves a message unanswered.
 pub async fn measure(setup: &Setup, options: Options) -> anyhow::Result<Section> {
     let mut section = Section::new("growth");
-    let full = Folder::temporary()?;
-    filling::fill(full.path(), options.turns).await?;
+    let folder = Folder::temporary()?;
+    let full = Arc::new(setup.databases.fresh(folder.path()).await?);
+    let tables = || Tables::look(&setup.databases, &full);
+    let mut half_way = None;
+    filling::fill(&full, options.turns, || {
+        half_way = tables()?;
+        Ok(())
+    })
+    .await?;
+    if let Some(tables) = tables()? {
+        tables.add(options.turns, half_way.as_ref(), &mut section);
+    }
     for round in 1..=setup.long_rounds() {
         let rounds = setup.long_rounds();
         progress::tell(&format!("growth, round {round} of {rounds}"));
-        let empty = Folder::temporary()?;
-        let empty = of_file(setup, empty.path(), options).await?;
-        let full = of_file(setup, full.path(), options).await?;
+        let other = Folder::temporary()?;
+        let empty = Arc::new(setup.databases.fresh(other.path()).await?);
+        let empty = of_database(setup, other.path(), empty, options).await?;
+        let full = of_database(setup, folder.path(), full.clone(), options).await?;
         section
             .add("acks_rate", "acks, 64 connections", "1/s", full.acks)
             .beside("empty_file", empty.acks);
@@ -63,9 +77,19 @@ pub async fn measure(setup: &Setup, options: Options) -> anyhow::Result<Section>
     Ok(section)
 }
 
-async fn of_file(setup: &Setup, folder: &Path, options: Options) -> anyhow::Result<Allowed> {
+async fn of_database(
+    setup: &Setup,
+    folder: &Path,
+    database: Arc<Scratch>,
+    options: Options,
+) -> anyhow::Result<Allowed> {
     disk::settle().await?;
-    let mut stage = Stage::set(Scenery::instant(&setup.binary, folder)).await?;
+    let scenery = Scenery {
+        database: Some(database),
+        ..Scenery::instant(&setup.binary, folder)
+    };
+    let mut stage = Stage::set(scenery).await?;
+    stage.driven().await?;
     let acks = ack::of_stage(&stage, 64, options.length).await?.rate;
     stage.connect();
     let messages = relay::messages(&stage, options.messages).await?.rate;

@@ -14,6 +14,8 @@ pub mod limit;
 
 pub mod growth;
 
+pub mod reach;
+
 pub mod chaos;
 
 mod filling;
@@ -33,6 +35,7 @@ mod database;
 mod folder;
 mod server;
 mod stage;
+mod tables;
 mod usage;
 mod webhooks;
 

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 
 use super::database::OwnPostgres;
 use super::stage::database_in;
-use crate::store::{Postgres, PostgresAddress, StoreAddress};
+use crate::store::{MasterKey, Postgres, PostgresAddress, StoreAddress};
 
 /// Where databases are made.
 #[derive(Debug, Default)]
@@ -92,6 +92,9 @@ pub(super) struct Database {
     name: String,
 }
 
+/// Of no worth to anybody: what it seals goes with the database.
+const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
 impl Scratch {
     /// As the relay's configuration names it.
     pub(super) fn settings(&self) -> String {
@@ -99,10 +102,24 @@ impl Scratch {
             Self::File(path) => format!("store = \"sqlite://{path}\"\n"),
             Self::Database(database) => {
                 let address = database.address.with_database(&database.name);
-                // Of no worth to anybody: what it seals goes with the database.
-                let key = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
-                format!("store = \"{}\"\nkey = \"{key}\"\n", address.with_password())
+                format!("store = \"{}\"\nkey = \"{KEY}\"\n", address.with_password())
             }
+        }
+    }
+
+    /// What words in it are sealed with; with a file its key lies beside it.
+    pub(super) fn key(&self) -> Option<MasterKey> {
+        match self {
+            Self::File(_) => None,
+            Self::Database(_) => MasterKey::parse(KEY),
+        }
+    }
+
+    /// Its name on its server, if it is on one.
+    pub(super) fn name(&self) -> Option<&str> {
+        match self {
+            Self::File(_) => None,
+            Self::Database(database) => Some(&database.name),
         }
     }
 

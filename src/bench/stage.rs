@@ -1,7 +1,9 @@
 //! The stage of a bench: both services simulated in this process, and the real
 //! relay between them in a process of its own, on a real file.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -16,6 +18,14 @@ use crate::sim::{Answer, Gladly, GladlyOptions, Gleen, GleenOptions, Responder, 
 
 /// The account's identifier.
 pub(super) const IDENTIFIER: &str = "bench";
+
+/// The identifier of the account with this number.
+pub(super) fn identifier(number: usize) -> String {
+    match number {
+        0 => IDENTIFIER.to_owned(),
+        other => format!("{IDENTIFIER}-{other}"),
+    }
+}
 
 /// The other account's identifier, if there is one.
 pub(super) const NEIGHBOUR: &str = "neighbour";
@@ -69,8 +79,12 @@ pub(super) struct Scenery<'a> {
     pub(super) neighbour: Option<Neighbour<'a>>,
     /// What the relays store in.
     pub(super) databases: &'a Databases,
+    /// The one to store in, if it is there already.
+    pub(super) database: Option<Arc<Scratch>>,
     /// How many relays share it.
     pub(super) relays: usize,
+    /// How many accounts, each of an organization of its own, with a Gladly like the first.
+    pub(super) organizations: usize,
 }
 
 impl<'a> Scenery<'a> {
@@ -93,7 +107,9 @@ impl<'a> Scenery<'a> {
             traced: false,
             neighbour: None,
             databases: &Databases::Files,
+            database: None,
             relays: 1,
+            organizations: 1,
         }
     }
 }
@@ -103,6 +119,9 @@ pub(super) fn repeat() -> Responder {
     Responder::new(|question| Answer::Text(format!("You asked: {}", question.text)))
 }
 
+/// How long it may take until each account is driven.
+const START_LIMIT: Duration = Duration::from_mins(2);
+
 /// The stage, set. The relays go first when it is dropped.
 pub(super) struct Stage {
     pub(super) relay: Relay,
@@ -110,8 +129,10 @@ pub(super) struct Stage {
     pub(super) others: Vec<Relay>,
     /// In front of them all.
     balancer: Option<Balancer>,
-    pub(super) database: Scratch,
+    pub(super) database: Arc<Scratch>,
     pub(super) gladly: Gladly,
+    /// Those of the further accounts.
+    pub(super) further: Vec<Gladly>,
     pub(super) gleen: Gleen,
 }
 
@@ -123,11 +144,19 @@ impl Stage {
         static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
         let _turn = ONE_AT_A_TIME.lock().await;
         let gladly = Gladly::start(scenery.gladly.clone()).await?;
+        let mut further = Vec::new();
+        for _ in 1..scenery.organizations {
+            further.push(Gladly::start(scenery.gladly.clone()).await?);
+        }
         let gleen = Gleen::start(scenery.gleen.clone()).await?;
-        let database = scenery.databases.fresh(scenery.folder).await?;
+        let database = match &scenery.database {
+            Some(database) => database.clone(),
+            None => Arc::new(scenery.databases.fresh(scenery.folder).await?),
+        };
         let mut relays = Vec::new();
         for number in 0..scenery.relays {
-            relays.push(start(&scenery, &database, &gladly, &gleen, number).await?);
+            let services = (&gladly, &*further, &gleen);
+            relays.push(start(&scenery, &database, services, number).await?);
         }
         let ports = relays.iter().map(Relay::port).collect();
         let balancer = match scenery.relays {
@@ -141,6 +170,7 @@ impl Stage {
             balancer,
             database,
             gladly,
+            further,
             gleen,
         })
     }
@@ -155,8 +185,46 @@ impl Stage {
     /// Lets Gladly tell the relays what happens from now on.
     pub(super) fn connect(&self) {
         let url = format!("http://127.0.0.1:{}/webhooks/gladly", self.port());
-        self.gladly
-            .register_webhook(WebhookSpec::relay(url, IDENTIFIER));
+        for (number, gladly) in self.organizations().enumerate() {
+            let webhook = WebhookSpec::relay(url.clone(), identifier(number));
+            gladly.register_webhook(webhook);
+        }
+    }
+
+    /// The Gladly of each account, the first account's first.
+    pub(super) fn organizations(&self) -> impl Iterator<Item = &Gladly> {
+        std::iter::once(&self.gladly).chain(&self.further)
+    }
+
+    /// The relays.
+    pub(super) fn relays(&self) -> impl Iterator<Item = &Relay> {
+        std::iter::once(&self.relay).chain(&self.others)
+    }
+
+    /// Waits until each account is driven by one relay, and no relay has more than its
+    /// share of them.
+    pub(super) async fn driven(&self) -> anyhow::Result<()> {
+        let driven = timeout(START_LIMIT, async {
+            while !self.is_driven_evenly().await? {
+                sleep(Duration::from_millis(100)).await;
+            }
+            anyhow::Ok(())
+        });
+        let driven = driven.await;
+        driven.context("the accounts were not all driven in time")?
+    }
+
+    async fn is_driven_evenly(&self) -> anyhow::Result<bool> {
+        let accounts = 1 + self.further.len();
+        let share = accounts.div_ceil(1 + self.others.len());
+        let (mut all, mut even) = (0, true);
+        for relay in self.relays() {
+            let driven = relay.gauges("gladly_relay_driver").await?;
+            let here = driven.values().filter(|value| **value > 0.0).count();
+            even &= here <= share;
+            all += here;
+        }
+        Ok(even && all == accounts)
     }
 
     /// Waits until fewer than so many webhooks are on their way.
@@ -185,6 +253,9 @@ impl Stage {
     pub(super) async fn clear(self) {
         drop((self.relay, self.others));
         self.gladly.shutdown().await;
+        for gladly in &self.further {
+            gladly.shutdown().await;
+        }
         self.gleen.shutdown().await;
     }
 }
@@ -193,12 +264,11 @@ impl Stage {
 async fn start(
     scenery: &Scenery<'_>,
     database: &Scratch,
-    gladly: &Gladly,
-    gleen: &Gleen,
+    services: (&Gladly, &[Gladly], &Gleen),
     number: usize,
 ) -> anyhow::Result<Relay> {
     let ports = free_ports()?;
-    let text = config(scenery, database, gladly, gleen, ports);
+    let text = config(scenery, database, services, ports, number);
     let name = match number {
         0 => "relay".to_owned(),
         other => format!("relay-{other}"),
@@ -255,6 +325,17 @@ impl Relay {
         self.server.start_again().await
     }
 
+    /// This gauge of each account, by its labels.
+    pub(super) async fn gauges(&self, name: &str) -> anyhow::Result<BTreeMap<String, f64>> {
+        let text = self.server.read(self.ports[1], "/metrics").await?;
+        let lines = text.lines().filter_map(|line| {
+            let (labels, value) = line.strip_prefix(name)?.rsplit_once(' ')?;
+            labels.starts_with('{').then_some((labels, value))
+        });
+        let gauges = lines.map(|(labels, value)| Ok((labels.to_owned(), value.parse()?)));
+        gauges.collect()
+    }
+
     /// CPU time so far, in seconds.
     pub(super) fn cpu(&self) -> Option<f64> {
         usage::cpu_seconds(self.server.id())
@@ -282,9 +363,9 @@ const UNLIMITED: u32 = 100_000;
 fn config(
     scenery: &Scenery<'_>,
     database: &Scratch,
-    gladly: &Gladly,
-    gleen: &Gleen,
+    (gladly, further, gleen): (&Gladly, &[Gladly], &Gleen),
     ports: [u16; 2],
+    number: usize,
 ) -> String {
     let mut text = format!(
         r#"
@@ -302,11 +383,16 @@ answer_deadline = "{deadline}ms"
         deadline = scenery.answer_deadline.as_millis(),
         policy = scenery.policy,
     );
-    let account = |identifier, gladly: &Gladly, inbox: &str| {
-        account(scenery, identifier, gladly, inbox, gleen)
+    // So that what Gleen was asked shows who asked.
+    let gleen_url = format!("{}/{number}", gleen.url());
+    let account = |identifier: &str, gladly: &Gladly, inbox: &str| {
+        account(scenery, identifier, gladly, inbox, &gleen_url)
     };
-    let ai_inbox = gladly.options().ai_inbox_id;
-    text.push_str(&account(IDENTIFIER, gladly, &ai_inbox));
+    let organizations = std::iter::once(gladly).chain(further);
+    for (number, gladly) in organizations.enumerate() {
+        let ai_inbox = gladly.options().ai_inbox_id;
+        text.push_str(&account(&identifier(number), gladly, &ai_inbox));
+    }
     let neighbour = scenery.neighbour.map(|neighbour| {
         let gladly = neighbour.gladly(gladly);
         account(NEIGHBOUR, gladly, &neighbour.inbox(gladly))
@@ -320,7 +406,7 @@ fn account(
     identifier: &str,
     gladly: &Gladly,
     ai_inbox_id: &str,
-    gleen: &Gleen,
+    gleen_url: &str,
 ) -> String {
     let options = gladly.options();
     format!(
@@ -348,7 +434,6 @@ timeout = "{gleen_timeout}ms"
         handoff_inbox_id = options.handoff_inbox_id,
         agent_id = options.bot_agent_id,
         requests_per_second = options.requests_per_second.unwrap_or(UNLIMITED),
-        gleen_url = gleen.url(),
         api_key = scenery.gleen.api_key,
         gleen_timeout = scenery
             .gleen_timeout

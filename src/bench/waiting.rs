@@ -36,7 +36,8 @@ pub(super) async fn measure(
         what: What::Delay(Duration::from_hours(1)),
     });
     post(Plan {
-        port: stage.relay.port(),
+        ports: vec![stage.relay.port()],
+        accounts: 1,
         connections: 64,
         event: Event::Message,
         length: Length::Count(messages),

@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use super::figures::percentile;
-use super::stage::IDENTIFIER;
+use super::stage::identifier;
 
 /// What the webhooks tell of, each in a conversation of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,9 +35,12 @@ pub(super) enum Length {
 }
 
 /// What is posted.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Plan {
-    pub(super) port: u16,
+    /// Where to, in turn.
+    pub(super) ports: Vec<u16>,
+    /// So many accounts are told, in turn.
+    pub(super) accounts: usize,
     pub(super) connections: usize,
     pub(super) event: Event,
     pub(super) length: Length,
@@ -80,9 +83,9 @@ struct Window {
 }
 
 async fn drive(plan: Plan) -> anyhow::Result<Posted> {
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, plan.port));
     let mut streams = Vec::new();
-    for _ in 0..plan.connections {
+    for port in plan.ports.iter().cycle().take(plan.connections) {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, *port));
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         streams.push(stream);
@@ -102,7 +105,12 @@ async fn drive(plan: Plan) -> anyhow::Result<Posted> {
     });
     let mut connections = JoinSet::new();
     for stream in streams {
-        connections.spawn(keep_posting(stream, plan.event, Arc::clone(&window)));
+        let requests = (0..plan.accounts).map(|account| Request::new(plan.event, account));
+        connections.spawn(keep_posting(
+            stream,
+            requests.collect(),
+            Arc::clone(&window),
+        ));
     }
     let mut took = Vec::new();
     while let Some(more) = connections.join_next().await {
@@ -125,10 +133,9 @@ fn summarize(mut took: Vec<f64>, seconds: f64) -> anyhow::Result<Posted> {
 /// The milliseconds that each answer took.
 async fn keep_posting(
     mut stream: TcpStream,
-    event: Event,
+    mut requests: Vec<Request>,
     window: Arc<Window>,
 ) -> anyhow::Result<Vec<f64>> {
-    let mut request = Request::new(event);
     let (mut took, mut buffer) = (Vec::new(), vec![0; 4096]);
     let mut start = Instant::now();
     while start < window.to {
@@ -136,6 +143,10 @@ async fn keep_posting(
         if number >= window.last {
             break;
         }
+        let account = number % requests.len() as u64;
+        let request = usize::try_from(account).ok();
+        let request = request.and_then(|account| requests.get_mut(account));
+        let request = request.context("there is no account to tell")?;
         stream.write_all(request.number(number)).await?;
         let answer = read_answer(&mut stream, &mut buffer);
         let answer = tokio::time::timeout(Duration::from_secs(30), answer).await;
@@ -197,7 +208,7 @@ struct Request {
 const MARK: &str = "################";
 
 impl Request {
-    fn new(event: Event) -> Self {
+    fn new(event: Event, account: usize) -> Self {
         let (kind, item) = match event {
             Event::Closed => ("CONVERSATION/CLOSED", String::new()),
             Event::Message => (
@@ -210,8 +221,9 @@ impl Request {
             now = Timestamp::now()
         );
         let bytes = format!(
-            "POST /webhooks/gladly HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Account-Identifier: {IDENTIFIER}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-            body.len()
+            "POST /webhooks/gladly HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Account-Identifier: {identifier}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len(),
+            identifier = identifier(account),
         );
         let places = bytes.match_indices(MARK).map(|(place, _)| place).collect();
         let bytes = bytes.into_bytes();

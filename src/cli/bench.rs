@@ -13,7 +13,7 @@ use super::output::say;
 use super::serve::stop_on_signal;
 use crate::bench::options::at_least_one;
 use crate::bench::{
-    Databases, Folder, Section, Setup, ack, chaos, end_with_the_bench, growth, limit, relay,
+    Databases, Folder, Section, Setup, ack, chaos, end_with_the_bench, growth, limit, reach, relay,
     serve_bare,
 };
 
@@ -29,7 +29,7 @@ pub(super) struct BenchArguments {
     #[arg(long, global = true, default_value_t = 5, value_parser = at_least_one)]
     rounds: usize,
     /// What the relay stores in: sqlite, postgres (a server of the bench's own), or the
-    /// postgres:// address of a server on this machine; for ack, relay and chaos
+    /// postgres:// address of a server on this machine; for all but limit
     #[arg(long, global = true, default_value = "sqlite")]
     store: String,
 }
@@ -42,8 +42,10 @@ enum Bench {
     Relay(relay::Options),
     /// How much of Gladly's ten calls a second is put to use
     Limit(limit::Options),
-    /// Whether a file with many finished turns is slower than an empty one
+    /// Whether a database with many finished turns is slower than an empty one
     Growth(growth::Options),
+    /// How acks and messages grow with relays and accounts, and what limits them
+    Reach(reach::Options),
     /// What becomes of every message while services fail and the relay is killed
     #[command(long_flag_alias = "chaos")]
     Chaos(ChaosArguments),
@@ -126,6 +128,7 @@ async fn run(bench: Option<Bench>, setup: &Setup) -> anyhow::Result<Found> {
         Bench::Relay(options) => relay::measure(setup, options).await?,
         Bench::Limit(options) => limit::measure(setup, options).await?,
         Bench::Growth(options) => growth::measure(setup, options).await?,
+        Bench::Reach(options) => reach::measure(setup, options).await?,
         Bench::Chaos(arguments) => return Ok(arguments.run(setup).await?.into()),
         Bench::Bare { listen } => {
             end_with_the_bench();
@@ -147,6 +150,7 @@ async fn all(setup: &Setup) -> anyhow::Result<Found> {
     sections.push(relay::measure(setup, defaults()?).await?);
     sections.push(limit::measure(setup, defaults()?).await?);
     sections.push(growth::measure(setup, defaults()?).await?);
+    sections.push(reach::measure(setup, defaults()?).await?);
     found.chaos = Some(defaults::<ChaosArguments>()?.run(setup).await?);
     Ok(found)
 }
@@ -244,6 +248,7 @@ mod tests {
         assert_eq!(defaults::<relay::Options>().unwrap().waiting, 100_000);
         assert_eq!(defaults::<limit::Options>().unwrap().messages, 200);
         assert_eq!(defaults::<growth::Options>().unwrap().turns, 1_000_000);
+        assert_eq!(defaults::<reach::Options>().unwrap().accounts, [1, 10, 100]);
         assert_eq!(defaults::<ChaosArguments>().unwrap().kills, 50);
     }
 }

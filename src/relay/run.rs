@@ -1,7 +1,8 @@
 //! Runs a turn: does one action, stores what came of it, asks for the next.
 //!
 //! What must not be done twice is stored before it is done. Everything else is
-//! stored with the next such thing: a kill in between only repeats a look.
+//! stored with the next such thing: a kill in between repeats a look, or the question
+//! whose answer had just come, which costs the customer nothing.
 
 mod ask;
 mod end;

@@ -80,6 +80,19 @@ impl What {
         })
     }
 
+    /// Whether the caller gets no answer that it can use, however long it waits.
+    pub(crate) const fn spoils_the_answer(&self) -> bool {
+        match self {
+            Self::Status(_)
+            | Self::CutBefore
+            | Self::CutAfter
+            | Self::CutThenLand(_)
+            | Self::StatusAfter(_)
+            | Self::Garbage => true,
+            Self::Delay(_) | Self::DelayAfter(_) | Self::Hold(_) | Self::HoldAnswer(_) => false,
+        }
+    }
+
     /// Answers 429 with this `Retry-After`, without an effect.
     pub fn too_many(retry_after_seconds: u32) -> Self {
         Self::Status(Reply {

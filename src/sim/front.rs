@@ -34,7 +34,15 @@ pub struct RecordedRequest {
     /// What it was answered; `None` while it runs, and for ever if the
     /// connection was cut or the caller left.
     pub status: Option<u16>,
+    /// When it ended; `None` while it runs.
+    pub ended_at: Option<Instant>,
+    /// A fault kept its caller from an answer that could be used.
+    pub spoiled: bool,
 }
+
+/// The place in the sequence of the call that a request is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Call(pub(crate) u64);
 
 /// The calls so far and the faults in force: a part of each simulator's world.
 #[derive(Debug)]
@@ -76,12 +84,13 @@ pub(crate) trait Fronted: Send + 'static {
 /// The middleware. Goes around everything else.
 pub(crate) async fn pass<W: Fronted>(
     State(world): State<Watched<W>>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
     let [there, back] = world.change(Fronted::latency);
     travel(there).await;
     let arrival = world.change(|world| arrive(world, &request));
+    request.extensions_mut().insert(arrival.call);
     let mut visit = Visit {
         world,
         index: arrival.index,
@@ -108,6 +117,7 @@ async fn travel(time: Duration) {
 
 struct Arrival {
     index: usize,
+    call: Call,
     headers: HeaderMap,
     refusal: Option<Response>,
     fault: Option<What>,
@@ -118,23 +128,27 @@ fn arrive<W: Fronted>(world: &mut W, request: &Request) -> Arrival {
     let (headers, refusal) = world.admit();
     let ledger = world.ledger();
     let index = ledger.requests.len();
-    ledger.requests.push(RecordedRequest {
-        sequence: sequence::next(),
-        at: Instant::now(),
-        operation,
-        method: request.method().to_string(),
-        path: request.uri().path().to_owned(),
-        status: None,
-    });
-    ledger.in_flight += 1;
-    ledger.max_in_flight = ledger.max_in_flight.max(ledger.in_flight);
     let fault = if refusal.is_none() {
         ledger.faults.decide(operation, request.uri().path())
     } else {
         None
     };
+    let sequence = sequence::next();
+    ledger.requests.push(RecordedRequest {
+        sequence,
+        at: Instant::now(),
+        operation,
+        method: request.method().to_string(),
+        path: request.uri().path().to_owned(),
+        status: None,
+        ended_at: None,
+        spoiled: fault.as_ref().is_some_and(What::spoils_the_answer),
+    });
+    ledger.in_flight += 1;
+    ledger.max_in_flight = ledger.max_in_flight.max(ledger.in_flight);
     Arrival {
         index,
+        call: Call(sequence),
         headers,
         refusal,
         fault,
@@ -155,6 +169,7 @@ impl<W: Fronted> Drop for Visit<W> {
             ledger.in_flight -= 1;
             if let Some(request) = ledger.requests.get_mut(self.index) {
                 request.status = self.status;
+                request.ended_at = Some(Instant::now());
             }
         });
     }

@@ -76,7 +76,11 @@ impl Operation {
     /// Which operation a request is.
     pub(crate) fn of(method: &Method, path: &str) -> Self {
         let Some(rest) = path.strip_prefix("/api/v1/") else {
-            return Self::Unknown;
+            // Gleen's address may have a path of its own.
+            return match (method.as_str(), path.ends_with("/api/v1/send_message")) {
+                ("POST", true) => Self::SendMessage,
+                _ => Self::Unknown,
+            };
         };
         let segments: Vec<&str> = rest.split('/').collect();
         match (method.as_str(), segments.as_slice()) {

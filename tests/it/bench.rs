@@ -7,6 +7,7 @@
     reason = "a test that unwraps fails with the line, helpers included"
 )]
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Output, Stdio};
 use std::time::Duration;
@@ -18,7 +19,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-use crate::support::soon;
+use gladly_relay::bench::OwnPostgres;
+
+use crate::support::{skipped, soon};
 
 /// Far more than anything here takes; only a hang meets it.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -69,7 +72,19 @@ const OVERLOAD: [&str; 5] = [
 ];
 const OF_OVERLOAD: [&str; 5] = ["answered", "answered_rate", "served", "last", "refused"];
 const GROWTH: [&str; 3] = ["acks_rate", "messages_rate", "start"];
-const CHAOS: [&str; 21] = [
+const GROWTH_OF_TABLES: [&str; 8] = [
+    "tables",
+    "indexes",
+    "queue_indexes",
+    "counters",
+    "dead_rows",
+    "updates_in_place",
+    "vacuums",
+    "size_of_turn",
+];
+const OF_REACH: [&str; 2] = ["acks", "messages"];
+const CORES: [&str; 4] = ["relays", "database", "load_and_simulators", "machine"];
+const CHAOS: [&str; 26] = [
     "written",
     "accepted",
     "replied",
@@ -83,7 +98,12 @@ const CHAOS: [&str; 21] = [
     "bot_after_human",
     "noted_twice",
     "late",
+    "asked_twice_without_cause",
     "asked_twice",
+    "asked_twice_spoiled",
+    "asked_twice_killed",
+    "asked_twice_unstored",
+    "asked_twice_crashed",
     "crossed_on_the_way",
     "gladly_calls",
     "rate_limited",
@@ -114,6 +134,9 @@ fn is_empty(folder: &Path) -> bool {
 /// Runs a bench that must succeed and leave nothing; returns its JSON.
 async fn measured(arguments: &str) -> Value {
     let temporary = TempDir::new().unwrap();
+    // PostgreSQL does not run as root; whoever it runs as must reach its folder.
+    let open = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(temporary.path(), open).unwrap();
     let arguments: Vec<&str> = arguments.split(' ').collect();
     let output = run(program(&arguments, temporary.path())).await;
     assert!(output.status.success(), "{output:?}");
@@ -208,6 +231,67 @@ async fn a_file_with_finished_turns_is_measured_beside_an_empty_one() {
 }
 
 #[tokio::test]
+async fn what_became_of_postgresqls_tables_is_measured_with_it() {
+    if OwnPostgres::programs().is_none() {
+        return skipped("PostgreSQL");
+    }
+    let arguments = "bench growth --json --rounds 1 --turns 600 --messages 5 --length 100ms";
+    let found = measured(&format!("{arguments} --store postgres")).await;
+
+    let growth = &found["growth"];
+    assert_keys(growth, &[&GROWTH[..], &GROWTH_OF_TABLES].concat());
+    for key in GROWTH {
+        assert!(median(growth, key) > 0.0, "{key}");
+    }
+    for key in ["tables", "queue_indexes"] {
+        let half_way = &growth[key]["beside"]["half_way"]["median"];
+        assert!(half_way.as_f64().unwrap() > 0.0, "{key}");
+    }
+}
+
+#[tokio::test]
+async fn relays_and_accounts_are_measured_with_what_they_take_of_the_machine() {
+    if OwnPostgres::programs().is_none() {
+        return skipped("PostgreSQL");
+    }
+    let arguments = "bench reach --json --store postgres --rounds 1 --messages 12 --length 100ms";
+    let found = measured(&format!("{arguments} --relays 1,2 --accounts 1,3")).await;
+
+    let reach = &found["reach"];
+    let counts = ["1x1", "1x3", "2x1", "2x3"];
+    let loads = OF_REACH.iter();
+    let loads = loads.flat_map(|load| counts.iter().map(move |counts| format!("{load}_{counts}")));
+    let mut expected: Vec<String> = loads.collect();
+    for load in &expected {
+        assert!(median(reach, load) > 0.0, "{load}");
+        let cores = &reach[load]["cores"];
+        assert_keys(cores, &CORES);
+        let all_cores = &reach[load]["beside"]["whole_machine"];
+        assert!(all_cores["rounds"].is_array(), "{load}");
+        #[cfg(target_os = "linux")]
+        assert!(median(cores, "machine") > 0.0, "{load}");
+    }
+    expected.push("cores".to_owned());
+    let expected: Vec<&str> = expected.iter().map(String::as_str).collect();
+    assert_keys(reach, &expected);
+}
+
+#[tokio::test]
+async fn several_relays_on_a_file_are_refused_and_one_is_measured() {
+    let arguments = "bench reach --json --rounds 1 --messages 4 --length 100ms --accounts 2";
+    let found = measured(arguments).await;
+    assert_keys(&found["reach"], &["acks_1x2", "cores", "messages_1x2"]);
+
+    let temporary = TempDir::new().unwrap();
+    let refused = program(&["bench", "reach", "--relays", "2"], temporary.path());
+    let refused = run(refused).await;
+    assert!(!refused.status.success());
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(said.contains("add --store postgres"), "{said}");
+    assert!(is_empty(temporary.path()));
+}
+
+#[tokio::test]
 async fn chaos_tells_what_became_of_every_message_also_by_its_older_name() {
     for name in ["chaos", "--chaos"] {
         let arguments = "--json --messages 30 --conversations 5 --kills 1 --faults 0.2 --seed 4";
@@ -228,11 +312,16 @@ fn the_readme_names_every_figure() {
     for figure in OF_OVERLOAD.iter().chain(&OF_LIMIT) {
         assert!(readme.contains(&format!("`…_{figure}`")), "{figure}");
     }
+    for load in OF_REACH {
+        assert!(readme.contains(&format!("`{load}_1x1`")), "{load}");
+    }
     for key in ACK
         .iter()
         .chain(&RELAY)
         .chain(&FAIR)
         .chain(&GROWTH)
+        .chain(&GROWTH_OF_TABLES)
+        .chain(&CORES)
         .chain(&CHAOS)
     {
         let named = format!("`{key}`");
@@ -264,6 +353,8 @@ async fn a_bench_of_nothing_is_refused() {
         "bench relay --waiting 0",
         "bench limit --messages 0",
         "bench growth --turns 0",
+        "bench reach --relays 0",
+        "bench reach --accounts 1,0",
         "bench ack --rounds 0",
     ] {
         let arguments: Vec<&str> = arguments.split(' ').collect();

@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::repeats::AskedTwice;
 use crate::clock::{later, time_until};
-use crate::sim::{ConversationView, GladlyWorld, ItemView, Operation, Question};
+use crate::sim::{ConversationView, GladlyWorld, ItemView, Operation};
 
 /// A message's mark: the number of its customer, and its own among theirs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -28,7 +29,7 @@ impl fmt::Display for Token {
 }
 
 /// The tokens in a text, in order.
-fn tokens(text: &str) -> Vec<Token> {
+pub(super) fn tokens(text: &str) -> Vec<Token> {
     let token = |word: &str| {
         let (number, customer) = word.strip_prefix("item")?.split_once("of")?;
         Some(Token {
@@ -60,8 +61,8 @@ pub struct Verdict {
     pub answered_twice: usize,
     /// Messages answered in a conversation of somebody else.
     pub answered_elsewhere: usize,
-    /// Messages put to the bot more than once.
-    pub asked_twice: usize,
+    /// Messages put to the bot more than once, and why.
+    pub asked_twice: AskedTwice,
     /// Messages answered after one that was written when they were accepted already.
     pub out_of_order: usize,
     /// Replies sent although the look before them showed a human's conversation.
@@ -93,23 +94,24 @@ impl Verdict {
             self.bot_after_human,
             self.noted_twice,
             self.late,
+            self.asked_twice.without_cause,
         ];
         self.promised() > 0 && broken.iter().all(|count| *count == 0)
     }
 }
 
-/// Judges what is in the simulated Gladly, and what Gleen was asked. `limit` is
-/// the deadline and the allowance beyond it.
+/// Judges what is in the simulated Gladly, with what is found of Gleen's questions.
+/// `limit` is the deadline and the allowance beyond it.
 pub fn judge(
     world: &GladlyWorld,
-    questions: &[Question],
+    asked_twice: AskedTwice,
     conversations: &[String],
     limit: Duration,
 ) -> Verdict {
     let accepted = acceptances(world);
     let looks = looks(world);
     let mut verdict = Verdict {
-        asked_twice: asked_twice(questions),
+        asked_twice,
         ..Verdict::default()
     };
     for id in conversations {
@@ -130,15 +132,6 @@ pub fn judge(
         .judge();
     }
     verdict
-}
-
-/// How many messages stand in more than one question.
-fn asked_twice(questions: &[Question]) -> usize {
-    let mut asked: HashMap<Token, usize> = HashMap::new();
-    for token in questions.iter().flat_map(|question| tokens(&question.text)) {
-        *asked.entry(token).or_default() += 1;
-    }
-    asked.values().filter(|times| **times > 1).count()
 }
 
 /// When each item's webhook first got a 200, and its place in the sequence.
@@ -318,28 +311,6 @@ fn first_human(view: &ConversationView) -> Option<&ItemView> {
 mod tests {
     use super::*;
 
-    fn question(text: String) -> Question {
-        Question {
-            sequence: 1,
-            thread_id: "1".to_owned(),
-            text,
-            locale: None,
-            before: Vec::new(),
-        }
-    }
-
-    #[test]
-    fn a_message_in_two_questions_was_asked_twice() {
-        let [one, other, third] =
-            [(1, 0), (1, 1), (2, 0)].map(|(customer, number)| Token { customer, number });
-        let texts = [
-            format!("about {one}\nand {other}"),
-            format!("about {other}"),
-            format!("about {third}"),
-        ];
-        assert_eq!(asked_twice(&texts.map(question)), 1);
-    }
-
     #[test]
     fn nothing_held_if_nothing_was_promised() {
         assert!(!Verdict::default().holds());
@@ -353,5 +324,15 @@ mod tests {
             ..answered
         };
         assert!(!elsewhere.holds());
+        let asked_twice = AskedTwice {
+            without_cause: 1,
+            ..AskedTwice::default()
+        };
+        let asked = Verdict {
+            asked_twice,
+            replied: 1,
+            ..Verdict::default()
+        };
+        assert!(!asked.holds());
     }
 }

@@ -8,6 +8,7 @@
 mod customers;
 mod faults;
 pub mod ledger;
+pub mod repeats;
 mod report;
 mod run;
 

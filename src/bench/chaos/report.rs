@@ -11,15 +11,28 @@ type Line = (&'static str, &'static str, usize);
 impl Result {
     /// Under headings, of which the first has no words.
     fn lines(&self) -> [(&'static str, Vec<Line>); 3] {
+        [
+            ("", self.outcomes()),
+            ("must be 0:", self.promises()),
+            ("for information:", self.information()),
+        ]
+    }
+
+    fn outcomes(&self) -> Vec<Line> {
         let verdict = &self.verdict;
-        let outcomes = vec![
+        vec![
             ("written", "written", verdict.written),
             ("accepted", "accepted", verdict.accepted),
             ("replied", "replied", verdict.replied),
             ("handed_off", "handed off", verdict.handed_off),
             ("skipped", "skipped (a human had it)", verdict.skipped),
-        ];
-        let promises = vec![
+        ]
+    }
+
+    fn promises(&self) -> Vec<Line> {
+        let verdict = &self.verdict;
+        let asked = &verdict.asked_twice;
+        vec![
             ("dead", "dead", self.dead),
             ("lost", "lost", verdict.lost),
             ("answered_twice", "answered twice", verdict.answered_twice),
@@ -36,10 +49,40 @@ impl Result {
             ),
             ("noted_twice", "noted twice", verdict.noted_twice),
             ("late", "later than the deadline and a retry", verdict.late),
-        ];
+            (
+                "asked_twice_without_cause",
+                "asked twice without a cause",
+                asked.without_cause,
+            ),
+        ]
+    }
+
+    fn information(&self) -> Vec<Line> {
+        let verdict = &self.verdict;
+        let asked = &verdict.asked_twice;
         let slowest = usize::try_from(verdict.slowest.as_millis()).unwrap_or(usize::MAX);
-        let information = vec![
-            ("asked_twice", "asked twice", verdict.asked_twice),
+        vec![
+            ("asked_twice", "asked twice", asked.all()),
+            (
+                "asked_twice_spoiled",
+                "  the answer was cut off",
+                asked.spoiled,
+            ),
+            (
+                "asked_twice_killed",
+                "  the relay was killed meanwhile",
+                asked.killed,
+            ),
+            (
+                "asked_twice_unstored",
+                "  the answer was there, not stored",
+                asked.unstored,
+            ),
+            (
+                "asked_twice_crashed",
+                "  the database was crashed",
+                asked.crashed,
+            ),
             (
                 "crossed_on_the_way",
                 "crossed a human on the way",
@@ -55,11 +98,6 @@ impl Result {
             ("kills", "kills", self.kills),
             ("crashes", "crashes of the database", self.crashes),
             ("slowest_ms", "slowest outcome, ms", slowest),
-        ];
-        [
-            ("", outcomes),
-            ("must be 0:", promises),
-            ("for information:", information),
         ]
     }
 

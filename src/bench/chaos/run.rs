@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::customers::{self, Load};
 use super::faults;
 use super::ledger::{Verdict, judge};
+use super::repeats::{AskedTwice, Span, Struck};
 use crate::bench::stage::{Scenery, Stage, repeat};
 use crate::bench::{Databases, count, progress};
 use crate::sim::{Chaos, DeliveryOptions, GladlyOptions, GleenOptions};
@@ -100,23 +101,23 @@ pub async fn run(plan: Plan) -> anyhow::Result<Result> {
         conversations: plan.conversations,
         messages_per_second: plan.messages_per_second,
     };
-    let (conversations, [kills, crashes]) = play(&plan, load, &mut stage, &mut rng).await?;
+    let (conversations, struck) = play(&plan, load, &mut stage, &mut rng).await?;
     stage.settled(SETTLE_LIMIT).await?;
     let took = started.elapsed();
     stage.relay.kill()?;
     for relay in &mut stage.others {
         relay.kill()?;
     }
-    let questions = stage.gleen.questions();
+    let asked_twice = AskedTwice::count(&stage.gleen.questions(), &stage.gleen.requests(), &struck);
     let limit = answer_deadline(&plan) + allowance(&plan);
     let verdict = stage
         .gladly
-        .wait_until(|world| Some(judge(world, &questions, &conversations, limit)))
+        .wait_until(|world| Some(judge(world, asked_twice, &conversations, limit)))
         .await;
     let result = Result {
         dead: dead_letters(&stage.database.address()).await?,
-        kills,
-        crashes,
+        kills: struck.kills.len(),
+        crashes: struck.crashes.len(),
         gladly_calls: stage.gladly.requests().len(),
         rate_limited: stage.gladly.rate_limited(),
         questions: stage.gleen.requests().len(),
@@ -129,13 +130,13 @@ pub async fn run(plan: Plan) -> anyhow::Result<Result> {
 }
 
 /// Lets customers write while relays are killed and the database is crashed: where they
-/// wrote, and how often each was done.
+/// wrote, and when each was done.
 async fn play(
     plan: &Plan,
     load: Load,
     stage: &mut Stage,
     rng: &mut fastrand::Rng,
-) -> anyhow::Result<(Vec<String>, [usize; 2])> {
+) -> anyhow::Result<(Vec<String>, Struck)> {
     let started = Instant::now();
     let mut kill_times = times(plan.kills, plan, rng);
     let mut crash_times = times(plan.database_crashes, plan, rng);
@@ -143,7 +144,7 @@ async fn play(
     let gladly = stage.gladly.clone();
     let writing = customers::write(&gladly, load, rng);
     tokio::pin!(writing);
-    let (mut kills, mut crashes) = (0, 0);
+    let mut struck = Struck::default();
     let conversations = loop {
         let next_kill = kill_times.last().copied();
         let next_crash = crash_times.last().copied();
@@ -156,18 +157,20 @@ async fn play(
                     None => &mut stage.relay,
                     Some(other) => &mut stage.others[other],
                 };
+                let from = std::time::Instant::now();
                 relay.kill()?;
+                struck.kills.push((number, Span::since(from)));
                 relay.start_again().await?;
-                kills += 1;
             }
             () = until(started, next_crash) => {
                 crash_times.pop();
+                let from = std::time::Instant::now();
                 crash(plan.databases.clone()).await?;
-                crashes += 1;
+                struck.crashes.push(Span::since(from));
             }
         }
     };
-    Ok((conversations, [kills, crashes]))
+    Ok((conversations, struck))
 }
 
 /// As long as nobody else drives, nothing is answered; kills may follow each other.
@@ -238,7 +241,9 @@ max_replies_per_hour = 100000
         traced: false,
         neighbour: None,
         databases: &plan.databases,
+        database: None,
         relays: plan.relays,
+        organizations: 1,
     }
 }
 

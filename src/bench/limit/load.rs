@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use tokio::time::sleep_until;
 
 use crate::bench::chaos::ledger::{Token, Verdict, judge};
+use crate::bench::chaos::repeats::AskedTwice;
 use crate::bench::folder::Folder;
 use crate::bench::stage::{Scenery, Stage};
 use crate::bench::{Setup, count};
@@ -61,14 +62,18 @@ pub(super) async fn play(setup: &Setup, load: Load) -> anyhow::Result<Outcome> {
         stage.relay.start_again().await?;
     }
     stage.settled(PATIENCE).await?;
-    let questions = stage.gleen.questions();
     let outcome = |world: &GladlyWorld| {
         let ending =
             |operation| matches!(operation, Operation::Reply | Operation::PatchConversation);
         let mut requests = world.requests().iter();
         let last = requests.rfind(|request| ending(request.operation));
         Some(Outcome {
-            verdict: judge(world, &questions, &conversations, load.answer_deadline),
+            verdict: judge(
+                world,
+                AskedTwice::default(),
+                &conversations,
+                load.answer_deadline,
+            ),
             last: last.map_or(0.0, |last| (last.at - started).as_secs_f64()),
             writing,
             calls: world.requests().len(),

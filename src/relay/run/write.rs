@@ -18,7 +18,7 @@ impl Run {
         let Ok(clearance) = self.clear_write(index) else {
             return Ok(Happened::NotMade);
         };
-        self.turn.begin_call(self.shared.clock.now());
+        self.turn.begin_sending(index, self.shared.clock.now());
         let written = self.call(permit, clearance, index).await;
         Ok(written.map_or_else(Happened::Failed, Happened::Written))
     }

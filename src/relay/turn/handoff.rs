@@ -149,7 +149,11 @@ impl Turn {
                 let tried = tried.is_some_and(|index| self.part_state(index).tries > 0);
                 // A late event may tell of a human who has given it back since.
                 let seen = context.known().facts.looked_since(0, context.now);
-                return if seen || self.moving_unseen {
+                // An earlier turn brought it there, and its note says why.
+                let by_earlier = reason == SkipReason::HandedOff && !tried;
+                return if by_earlier {
+                    self.leave(reason)
+                } else if seen || self.moving_unseen {
                     self.found_moved(seen, context)
                 } else if tried {
                     Action::Look

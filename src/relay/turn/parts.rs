@@ -72,6 +72,9 @@ impl Part {
 /// How far a part is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartState {
+    /// What it is, should its words be lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<PartKind>,
     /// How far.
     pub progress: Progress,
     /// How often its writing was begun.
@@ -117,10 +120,13 @@ impl Turn {
     }
 
     pub(super) fn add_parts(&mut self, parts: impl IntoIterator<Item = Part>) {
-        self.words.parts.extend(parts);
-        self.state
-            .parts
-            .resize_with(self.words.parts.len(), PartState::default);
+        for part in parts {
+            self.state.parts.push(PartState {
+                kind: Some(part.kind),
+                ..PartState::default()
+            });
+            self.words.parts.push(part);
+        }
     }
 
     pub(super) fn set_progress(&mut self, index: usize, progress: Progress) {

@@ -146,6 +146,15 @@ impl Turn {
         self.tell_write(index, now.at);
     }
 
+    /// Notes that the call begins only now: storing that it would may have taken long,
+    /// and what it writes shows so much later.
+    pub fn begin_sending(&mut self, index: usize, now: Moment) {
+        self.begin_call(now);
+        if let Some(part) = self.state.parts.get_mut(index) {
+            part.progress = Progress::Unsure(now);
+        }
+    }
+
     /// Notes that the bot is about to be asked: a crash leaves it uncertain
     /// whether it was. To be stored before the call.
     pub fn begin_question(&mut self, now: Moment) {
@@ -211,7 +220,11 @@ impl Turn {
         self.state.refused_looks = 0;
         self.state.failed_looks = 0;
         self.state.refused_moves = 0;
-        // Their words are gone, and with them what could be looked for.
+        // Their words are gone, and with them what could be looked for: what may be in
+        // Gladly is not written again.
+        let begun = self.state.parts.iter().filter(|part| part.is_begun());
+        let begun = begun.filter_map(|part| part.kind);
+        self.state.written_before.extend(begun);
         self.state.parts.clear();
         self.words.parts.clear();
     }

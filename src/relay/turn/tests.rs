@@ -1,6 +1,7 @@
 //! The turn, in tables: what it does next. Random histories stand beside.
 
 mod found;
+mod noted_once;
 mod overdue;
 mod told;
 

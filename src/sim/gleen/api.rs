@@ -9,19 +9,21 @@ use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use serde_json::{Value, json};
 
 use super::knowledge;
 use super::options::{Answer, GleenOptions};
 use super::world::{Question, UnknownThread, World};
-use crate::sim::front;
+use crate::sim::front::{self, Call};
 use crate::sim::watched::Watched;
 
 /// The API, behind the front and authentication.
 pub(crate) fn router(world: Watched<World>) -> Router {
     Router::new()
         .route("/api/v1/send_message", post(send_message))
+        // An address with a path of its own tells one caller from another.
+        .route("/{caller}/api/v1/send_message", post(send_message))
         .fallback(async || refuse(StatusCode::NOT_FOUND, "not found"))
         .layer(middleware::from_fn_with_state(world.clone(), authenticate))
         .layer(middleware::from_fn_with_state(world.clone(), front::pass))
@@ -42,13 +44,17 @@ async fn authenticate(
     }
 }
 
-async fn send_message(State(world): State<Watched<World>>, body: Bytes) -> Response {
+async fn send_message(
+    State(world): State<Watched<World>>,
+    Extension(call): Extension<Call>,
+    body: Bytes,
+) -> Response {
     let asked = match Asked::parse(&body) {
         Ok(asked) => asked,
         Err(detail) => return refuse(StatusCode::BAD_REQUEST, detail),
     };
     let taken_up = world.change(|world| {
-        let question = world.ask(&asked.text, asked.thread_id.as_deref(), asked.locale);
+        let question = world.ask(call, &asked.text, asked.thread_id.as_deref(), asked.locale);
         question.map(|question| (question, world.scripted.pop_front(), world.options.clone()))
     });
     let Ok((question, scripted, options)) = taken_up.map_err(|UnknownThread| ()) else {

@@ -155,6 +155,7 @@ mod tests {
         let (thread_id, text) = (String::new(), text.to_owned());
         let question = Question {
             sequence: 1,
+            call: 1,
             thread_id,
             text,
             locale: None,

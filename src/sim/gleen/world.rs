@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use super::options::{Answer, GleenOptions};
-use crate::sim::front::{Fronted, Ledger};
+use crate::sim::front::{Call, Fronted, Ledger};
 use crate::sim::sequence;
 
 /// One question that was taken up.
@@ -11,6 +11,8 @@ use crate::sim::sequence;
 pub struct Question {
     /// Its place among all that happened in this process's simulators.
     pub sequence: u64,
+    /// The place of the call that brought it.
+    pub call: u64,
     /// The thread it was asked on.
     pub thread_id: String,
     /// The words.
@@ -73,6 +75,7 @@ impl World {
     /// Takes up a question, on a new thread if it names none.
     pub(crate) fn ask(
         &mut self,
+        Call(call): Call,
         text: &str,
         thread_id: Option<&str>,
         locale: Option<String>,
@@ -98,6 +101,7 @@ impl World {
         });
         let question = Question {
             sequence,
+            call,
             thread_id,
             text: text.to_owned(),
             locale,

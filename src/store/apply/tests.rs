@@ -15,8 +15,8 @@ use crate::store::conformance::bench::{
 };
 use crate::store::picture::{Conversation, Key, Picture, TurnChange, Unreadable};
 use crate::store::{
-    Answer, Arrival, Change, Claimed, Command, LaneTurn, Learnt, Memory, Message, Run, Runner,
-    StoreError, StoredTurn,
+    Answer, Arrival, Change, Claimed, Command, Lane, LaneTurn, Learnt, Memory, Message, Run,
+    Runner, StoreError, StoredTurn,
 };
 
 fn key(conversation: &str) -> Key {
@@ -103,6 +103,25 @@ fn a_turn_that_cannot_be_read_is_buried_and_its_lane_goes_on() {
         let (left, due_at) = &changes.conversations[&key("c")];
         assert_eq!((left.lane.turns.len(), *due_at), (0, Some(at(1))));
     }
+}
+
+#[test]
+fn of_a_lost_claim_what_nobody_has_in_hand_may_be_claimed_again() {
+    let lane = Lane {
+        turns: vec![
+            lane_turn(1, Run::By(Runner(1))),
+            lane_turn(2, Run::By(Runner(1))),
+            lane_turn(3, Run::By(Runner(2))),
+        ],
+        ..Lane::default()
+    };
+    let mut request = claim(1, 9, 10);
+    request.running.insert(TurnId(1));
+    // Of those whom the account was taken from, one still lets its turns end.
+    request.letting_go = Some(Runner(2));
+    assert_eq!(lane.claimable(&request), []);
+    request.lost = true;
+    assert_eq!(lane.claimable(&request), [TurnId(2)]);
 }
 
 #[test]

@@ -75,7 +75,7 @@ const WITHIN: Duration = Duration::from_secs(4);
 pub(super) struct Register {
     desk: Desk,
     ear: Ear,
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 impl Register {

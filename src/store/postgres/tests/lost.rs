@@ -76,6 +76,36 @@ async fn each_answer_agrees_with_what_is_stored_though_connections_are_lost() {
     store.close().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn of_a_claim_that_may_be_lost_the_next_one_finds_what_nobody_has_in_hand_and_only_that() {
+    let Some(own) = Own::new() else { return };
+    let store = own.open().await;
+    for name in ["a", "b"] {
+        let delivery = message(&format!("e{name}"), name, &format!("i{name}"), 0);
+        store.record(delivery).await.unwrap();
+    }
+    let claimed = store.claim(claim(1, 1, 10)).await.unwrap();
+    let ids: Vec<_> = claimed.turns.iter().map(|(turn, _)| turn.id).collect();
+    assert_eq!(ids.len(), 2);
+    let in_hand = || {
+        let mut request = claim(1, 2, 10);
+        request.running.insert(ids[0]);
+        request
+    };
+    let claims_again = async || {
+        let claimed = store.claim(in_hand()).await.unwrap().turns;
+        let ids = claimed.into_iter().map(|(turn, _)| turn.id);
+        ids.collect::<Vec<_>>()
+    };
+    assert!(claims_again().await.is_empty(), "nothing is in doubt");
+    // As after a commit whose answer was lost.
+    let account = claim(1, 2, 10).account;
+    crate::store::postgres::writer::lock(&store.register.shared.doubtful).insert(account);
+    assert_eq!(claims_again().await, [ids[1]]);
+    assert!(claims_again().await.is_empty(), "the doubt is settled");
+    store.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn turns_whose_claim_was_never_heard_of_are_claimed_again() {
     let Some(own) = Own::new() else { return };
