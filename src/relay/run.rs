@@ -1,8 +1,8 @@
 //! Runs a turn: does one action, stores what came of it, asks for the next.
 //!
-//! What must not be done twice is stored before it is done. Everything else is
-//! stored with the next such thing: a kill in between repeats a look, or the question
-//! whose answer had just come, which costs the customer nothing.
+//! What must not be done twice is stored before it is done, and what took long once it
+//! is there. Everything else is stored with the next such thing: a kill in between
+//! repeats a look, or a question that was answered at once.
 
 mod ask;
 mod end;
@@ -44,6 +44,8 @@ pub(super) struct Run {
     driving: Arc<Driving>,
     /// What is told of it.
     news: TurnNews,
+    /// The bot thought long about an answer that the store does not have yet.
+    answer_unstored: bool,
 }
 
 /// The store was told to stop, or gave the turn to somebody else.
@@ -70,6 +72,7 @@ impl Run {
             engaged,
             driving,
             news,
+            answer_unstored: false,
         }
     }
 
@@ -130,6 +133,9 @@ impl Run {
     }
 
     async fn act(&mut self, action: Action) -> Result<Happened, LetGo> {
+        if self.answer_unstored {
+            self.save_running(Vec::new(), false).await?;
+        }
         let permit = match self.turn.calls_together(&action) {
             0 => None,
             calls => match self.permit(calls).await {

@@ -1,9 +1,13 @@
 //! A question whose fate is unknown is asked once more while there is time: the
 //! bot's memory may hold it twice, the customer reads one answer.
 
+use std::time::Duration;
+
 use gladly_relay::outcome::HandoffReason::BotError;
 use gladly_relay::outcome::Outcome;
-use gladly_relay::sim::{Fault, Gate, GleenWorld, Operation, Outage, Reply, What, When};
+use gladly_relay::sim::{
+    Fault, Gate, GladlyWorld, GleenOptions, GleenWorld, Operation, Outage, Reply, What, When,
+};
 use serde_json::json;
 
 use crate::support::{RelayProcess, Setup, TestRelay, asked_by_customers, soon};
@@ -153,6 +157,37 @@ async fn killed_while_gleen_thinks_it_asks_once_more_and_killed_twice_a_human_an
         assert_eq!(relay.replies(&conversation).len(), replies, "{kills}");
         assert_eq!(relay.view(&conversation).inbox_id, inbox_id, "{kills}");
     }
+}
+
+#[tokio::test]
+async fn killed_after_the_bot_thought_long_it_gives_that_answer() {
+    let gleen = GleenOptions {
+        think_time: Duration::from_millis(300),
+        ..Setup::default().gleen
+    };
+    let mut relay = Setup {
+        gleen,
+        ..Setup::default()
+    }
+    .start_without_relay()
+    .await;
+    let process = RelayProcess::start(&relay.config_file()).await;
+    relay.point_webhook_to(&process.url);
+    let conversation = relay.conversation();
+    let held = relay.gladly.hold_next(Operation::GetConversation);
+    relay.says(&conversation, "hello");
+    soon(held.reached()).await;
+    process.kill().await;
+    held.release();
+    let process = RelayProcess::start(&relay.config_file()).await;
+    let replied = |world: &GladlyWorld| {
+        let view = world.conversation(&conversation).unwrap();
+        !view.replies().is_empty()
+    };
+    soon(relay.gladly.wait_for(replied)).await;
+    assert_eq!(process.terminate().await, Some(0));
+    assert_eq!(relay.replies(&conversation), ["You asked: hello"]);
+    assert_eq!(asked_by_customers(&relay.gleen.questions()), 1);
 }
 
 #[tokio::test]

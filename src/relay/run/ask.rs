@@ -12,6 +12,9 @@ use crate::relay::breaker::Breaker;
 use crate::relay::news::News;
 use crate::relay::turn::{Happened, Question};
 
+/// An answer that took so long is stored before the calls that it waits for: after a
+/// crash nobody waits so long again, and the bot is not asked twice.
+const WORTH_STORING: Duration = Duration::from_millis(50);
 /// A healthy Gleen mostly answers within this time.
 const LONG_ENOUGH: Duration = Duration::from_secs(10);
 
@@ -44,7 +47,9 @@ impl Run {
         let started = Instant::now();
         let answer = self.in_time(account.gleen.ask(asked)).await;
         if matches!(answer, Some(Ok(_))) {
-            account.thinking.took(started.elapsed());
+            let took = started.elapsed();
+            account.thinking.took(took);
+            self.answer_unstored = took >= WORTH_STORING;
         }
         let happened = match answer {
             None => {

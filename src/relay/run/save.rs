@@ -62,6 +62,7 @@ impl Run {
                 Ok(standing) => {
                     self.revision = standing.known.facts.revision();
                     self.standing = standing;
+                    self.answer_unstored = false;
                     return Ok(());
                 }
                 Err(StoreError::NotRunning) => {
