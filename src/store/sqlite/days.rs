@@ -45,14 +45,19 @@ pub(super) fn changed(
 
 /// One step of summing up the days before `until`. True if there may be more to do.
 pub(super) fn step(connection: &Connection, until: i64) -> Result<bool, StoreError> {
-    let stale = connection.prepare_cached(STALE)?.query_row([until], |row| {
-        Ok((row.get(0)?, AccountName::new(row.get_ref(1)?.as_str()?)))
-    });
+    let last = last(connection)?;
+    // Of a day that is not through, accounts are summed up in the order of their names:
+    // the last that has a sum tells how far that is, and none may have it out of turn.
+    let through = last.map_or(i64::MIN, |day| until.min(day + 1));
+    let stale = connection
+        .prepare_cached(STALE)?
+        .query_row([through], |row| {
+            Ok((row.get(0)?, AccountName::new(row.get_ref(1)?.as_str()?)))
+        });
     if let Some(stale) = stale.optional()? {
         sum(connection, &stale)?;
         return Ok(true);
     }
-    let last = last(connection)?;
     let after = last.map_or(i64::MIN, |day| (day + 1) * HOURS);
     let next: Option<i64> = connection
         .prepare_cached(NEXT_HOUR)?
