@@ -25,6 +25,8 @@ const SUM: &str = "INSERT INTO days (day, account, value)
 const LAST: &str = "SELECT day FROM days WHERE account = '' ORDER BY day DESC LIMIT 1";
 const STALE: &str = "SELECT day, account FROM days WHERE value IS NULL AND day < $1
     ORDER BY day LIMIT 1";
+/// Those that are not over, by a clock that was set back since.
+const AHEAD: &str = "DELETE FROM days WHERE day >= $1";
 const NEXT_HOUR: &str = "SELECT min(hour) FROM totals WHERE hour >= $1";
 const DAYS: &str = "SELECT day, account, value FROM days
     WHERE day >= $1 AND day < $2 AND account <> '' AND ($3::text IS NULL OR account = $3)
@@ -42,6 +44,9 @@ enum Next {
     Day(i64),
     /// One of them, once more.
     Again(DayKey),
+    /// Those from this on once more, when they are over: what is added to them until then
+    /// is not told to be added to a day gone by.
+    NotYet(i64),
 }
 
 /// Sums up the days before `until`, on a connection of its own.
@@ -65,13 +70,16 @@ pub(super) async fn sum_up(
 }
 
 async fn next(client: &Client, until: i64) -> Result<Option<Next>, StoreError> {
+    let last = Statement::new(LAST).run(client).await?;
+    let last = last.first().map(|row| row.get::<_, i64>(0));
+    if last.is_some_and(|last| last >= until) {
+        return Ok(Some(Next::NotYet(until)));
+    }
     let stale = Statement::new(STALE).number(until).run(client).await?;
     if let Some(row) = stale.first() {
         return Ok(Some(Next::Again((row.get(0), rows::account(row, 1)))));
     }
-    let last = Statement::new(LAST).run(client).await?;
-    let after = last.first().map(|row| row.get::<_, i64>(0));
-    let after = after.map_or(i64::MIN, |day| (day + 1) * HOURS);
+    let after = last.map_or(i64::MIN, |day| (day + 1) * HOURS);
     let found = Statement::new(NEXT_HOUR).number(after).run(client).await?;
     let hour: Option<i64> = found.first().and_then(|row| row.get(0));
     let day = hour.map(days::day_of).filter(|day| *day < until);
@@ -82,6 +90,11 @@ async fn sum(client: &Client, next: Next) -> Result<(), StoreError> {
     let (day, account) = match &next {
         Next::Day(day) => (*day, None),
         Next::Again((day, account)) => (*day, Some(account)),
+        Next::NotYet(from_day) => {
+            let ahead = Statement::new(AHEAD).number(*from_day);
+            ahead.run(client).await?;
+            return Ok(());
+        }
     };
     let hours = hours(day, day + 1, account).run(client).await?;
     let mut sums: BTreeMap<DayKey, Vec<Total>> = days::sum_up(&totals(&hours)?);
@@ -89,6 +102,7 @@ async fn sum(client: &Client, next: Next) -> Result<(), StoreError> {
         // With a name that no account has.
         Next::Day(day) => drop(sums.insert((day, AccountName::new("")), Vec::new())),
         Next::Again(key) => drop(sums.entry(key).or_default()),
+        Next::NotYet(_) => {}
     }
     let values = sums.values_mut().map(std::mem::take).map(days::value_of);
     let values: Vec<String> = values.collect::<Result<_, _>>()?;
