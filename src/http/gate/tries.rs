@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -48,12 +49,14 @@ pub(super) struct Tries(std::sync::Mutex<HashMap<Source, Arc<Line>>>);
 struct Line {
     places: Arc<Semaphore>,
     judging: Arc<Mutex<()>>,
+    /// How many pauses have begun and ended: odd while there is one.
+    pauses: AtomicU64,
 }
 
 /// The right to be judged now.
 pub(super) struct Turn {
     line: Arc<Line>,
-    place: OwnedSemaphorePermit,
+    place: Option<OwnedSemaphorePermit>,
     judging: OwnedMutexGuard<()>,
 }
 
@@ -62,16 +65,27 @@ impl Default for Line {
         Self {
             places: Arc::new(Semaphore::new(MOST)),
             judging: Arc::default(),
+            pauses: AtomicU64::default(),
         }
     }
 }
 
 impl Tries {
-    /// Waits to be judged; none if too many do.
+    /// Waits to be judged; none if too many do. A place takes who waits for a pause:
+    /// those who are right are judged in no time, however many come at once.
     pub(super) async fn wait(&self, source: Source) -> Option<Turn> {
         let line = self.line(source)?;
-        let place = line.places.clone().try_acquire_owned().ok()?;
+        let pauses = line.pauses.load(Ordering::SeqCst);
+        let place = match pauses % 2 {
+            0 => None,
+            _ => Some(line.places.clone().try_acquire_owned().ok()?),
+        };
         let judging = line.judging.clone().lock_owned().await;
+        // It came at once with a wrong one: nobody has counted how many did.
+        let has_paused = line.pauses.load(Ordering::SeqCst) != pauses;
+        if place.is_none() && has_paused {
+            return None;
+        }
         Some(Turn {
             line,
             place,
@@ -99,8 +113,10 @@ impl Turn {
             judging,
         } = self;
         drop(place);
+        line.pauses.fetch_add(1, Ordering::SeqCst);
         tokio::spawn(async move {
             tokio::time::sleep(PAUSE).await;
+            line.pauses.fetch_add(1, Ordering::SeqCst);
             drop((judging, line));
         });
     }
@@ -164,5 +180,24 @@ mod tests {
             drop(turn);
         }
         assert_eq!(tries.0.lock().unwrap().len(), 1);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn who_is_right_is_not_turned_away_for_others_who_are() {
+        let tries = Arc::new(Tries::default());
+        let here = source("192.0.2.1");
+        let asks = || {
+            let tries = tries.clone();
+            tokio::spawn(async move {
+                for _ in 0..200 {
+                    assert!(tries.wait(here).await.is_some());
+                    tokio::task::yield_now().await;
+                }
+            })
+        };
+        let asking: Vec<_> = (0..64).map(|_| asks()).collect();
+        for one in asking {
+            one.await.unwrap();
+        }
     }
 }

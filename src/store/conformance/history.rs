@@ -21,6 +21,7 @@ cases! {
     few_of_many_turns_are_found_a_page_at_a_time,
     days_that_are_over_are_summed_up_and_tell_the_same,
     what_is_added_to_a_day_gone_by_is_in_its_sum,
+    what_is_added_after_the_clock_was_set_back_is_in_its_day_s_sum,
 }
 
 /// A customer writes, and the turn ends three seconds later.
@@ -455,4 +456,16 @@ async fn what_is_added_to_a_day_gone_by_is_in_its_sum(bench: &mut Bench) {
     let store = bench.store();
     store.sum_up(at(3 * A_DAY)).await.unwrap();
     assert_eq!(days(bench).await, after);
+}
+
+async fn what_is_added_after_the_clock_was_set_back_is_in_its_day_s_sum(bench: &mut Bench) {
+    turn(bench, "i1", "c", 0, Outcome::Replied).await;
+    bench.store().sum_up(at(3 * A_DAY)).await.unwrap();
+    for (name, second) in [("i2", 3_600), ("i3", A_DAY)] {
+        bench.store().sum_up(at(second)).await.unwrap();
+        turn(bench, name, name, second, Outcome::Replied).await;
+    }
+    bench.store().sum_up(at(3 * A_DAY)).await.unwrap();
+    let days = days(bench).await;
+    assert_eq!(days, days_by_hours(bench).await);
 }

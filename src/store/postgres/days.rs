@@ -25,7 +25,20 @@ const SUM: &str = "INSERT INTO days (day, account, value)
 const LAST: &str = "SELECT day FROM days WHERE account = '' ORDER BY day DESC LIMIT 1";
 const STALE: &str = "SELECT day, account FROM days WHERE value IS NULL AND day < $1
     ORDER BY day LIMIT 1";
+/// Those that are not over, by a clock that was set back since.
+const AHEAD: &str = "DELETE FROM days WHERE day >= $1";
 const NEXT_HOUR: &str = "SELECT min(hour) FROM totals WHERE hour >= $1";
+/// The last account of a day that is summed up, and the accounts after another in its hours.
+const DONE: &str = "SELECT coalesce(max(account), '') FROM days
+    WHERE day = $1 AND value IS NOT NULL";
+const NEXT_ACCOUNTS: &str = "SELECT DISTINCT n.account
+    FROM generate_series($1::bigint, $1 + 23) h (hour) CROSS JOIN LATERAL (
+        SELECT DISTINCT t.account FROM totals t WHERE t.hour = h.hour AND t.account > $2
+        ORDER BY t.account LIMIT $3) n
+    ORDER BY n.account LIMIT $3";
+const HOURS_OF_SOME: &str =
+    "SELECT hour, account, what, reason, firsts, bucket, count, messages, calls, per_second
+    FROM totals WHERE hour >= $1 AND hour < $1 + 24 AND account > $2 AND account <= $3";
 const DAYS: &str = "SELECT day, account, value FROM days
     WHERE day >= $1 AND day < $2 AND account <> '' AND ($3::text IS NULL OR account = $3)
     ORDER BY day, account";
@@ -36,12 +49,19 @@ const ALONE: &str = "BEGIN;
     SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = '20s';
     LOCK TABLE days IN EXCLUSIVE MODE";
 
+/// How many accounts of a day are summed up at once: so few that what they counted
+/// takes little memory, and nobody waits long.
+const AT_ONCE: usize = 100;
+
 /// What is to be summed up next.
 enum Next {
-    /// All accounts of a day.
+    /// Some more accounts of a day.
     Day(i64),
     /// One of them, once more.
     Again(DayKey),
+    /// Those from this on once more, when they are over: what is added to them until then
+    /// is not told to be added to a day gone by.
+    NotYet(i64),
 }
 
 /// Sums up the days before `until`, on a connection of its own.
@@ -65,13 +85,18 @@ pub(super) async fn sum_up(
 }
 
 async fn next(client: &Client, until: i64) -> Result<Option<Next>, StoreError> {
-    let stale = Statement::new(STALE).number(until).run(client).await?;
+    let last = Statement::new(LAST).run(client).await?;
+    let last = last.first().map(|row| row.get::<_, i64>(0));
+    if last.is_some_and(|last| last >= until) {
+        return Ok(Some(Next::NotYet(until)));
+    }
+    // In a day that is not through, the last account that has a sum tells how far that is.
+    let after = last.map_or(i64::MIN, |day| day + 1);
+    let stale = Statement::new(STALE).number(after).run(client).await?;
     if let Some(row) = stale.first() {
         return Ok(Some(Next::Again((row.get(0), rows::account(row, 1)))));
     }
-    let last = Statement::new(LAST).run(client).await?;
-    let after = last.first().map(|row| row.get::<_, i64>(0));
-    let after = after.map_or(i64::MIN, |day| (day + 1) * HOURS);
+    let after = after.saturating_mul(HOURS);
     let found = Statement::new(NEXT_HOUR).number(after).run(client).await?;
     let hour: Option<i64> = found.first().and_then(|row| row.get(0));
     let day = hour.map(days::day_of).filter(|day| *day < until);
@@ -79,16 +104,34 @@ async fn next(client: &Client, until: i64) -> Result<Option<Next>, StoreError> {
 }
 
 async fn sum(client: &Client, next: Next) -> Result<(), StoreError> {
-    let (day, account) = match &next {
-        Next::Day(day) => (*day, None),
-        Next::Again((day, account)) => (*day, Some(account)),
-    };
-    let hours = hours(day, day + 1, account).run(client).await?;
-    let mut sums: BTreeMap<DayKey, Vec<Total>> = days::sum_up(&totals(&hours)?);
+    let mut sums: BTreeMap<DayKey, Vec<Total>> = BTreeMap::new();
     match next {
-        // With a name that no account has.
-        Next::Day(day) => drop(sums.insert((day, AccountName::new("")), Vec::new())),
-        Next::Again(key) => drop(sums.entry(key).or_default()),
+        Next::Day(day) => {
+            let first_hour = day * HOURS;
+            let done = Statement::new(DONE).number(day).run(client).await?;
+            let done: &str = done.first().map_or("", |row| row.get(0));
+            let most = i64::try_from(AT_ONCE).unwrap_or(i64::MAX);
+            let accounts = Statement::new(NEXT_ACCOUNTS).number(first_hour);
+            let accounts = accounts.text(done).number(most).run(client).await?;
+            if let Some(last) = accounts.last() {
+                let hours = Statement::new(HOURS_OF_SOME).number(first_hour);
+                let hours = hours.text(done).text(last.get(0)).run(client).await?;
+                sums = days::sum_up(&totals(&hours)?);
+            }
+            if accounts.len() < AT_ONCE {
+                // With a name that no account has.
+                sums.insert((day, AccountName::new("")), Vec::new());
+            }
+        }
+        Next::Again(key) => {
+            let hours = hours(key.0, key.0 + 1, Some(&key.1)).run(client).await?;
+            sums = days::sum_up(&totals(&hours)?);
+            sums.entry(key).or_default();
+        }
+        Next::NotYet(from_day) => {
+            let ahead = Statement::new(AHEAD).number(from_day);
+            ahead.run(client).await?;
+        }
     }
     let values = sums.values_mut().map(std::mem::take).map(days::value_of);
     let values: Vec<String> = values.collect::<Result<_, _>>()?;

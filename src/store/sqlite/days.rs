@@ -20,6 +20,8 @@ const SUM: &str = "INSERT INTO days (day, account, value) VALUES (?1, ?2, ?3)
 pub(super) const LAST: &str = "SELECT day FROM days WHERE account = '' ORDER BY day DESC LIMIT 1";
 pub(super) const STALE: &str = "SELECT day, account FROM days INDEXED BY days_stale
     WHERE value IS NULL AND day < ? ORDER BY day LIMIT 1";
+/// Those that are not over, by a clock that was set back since.
+const AHEAD: &str = "DELETE FROM days WHERE day >= ?";
 pub(super) const NEXT_HOUR: &str = "SELECT min(hour) FROM totals WHERE hour >= ?";
 /// The last account of a day that is summed up.
 pub(super) const DONE: &str = "SELECT max(account) FROM days WHERE day = ? AND value IS NOT NULL";
@@ -45,14 +47,24 @@ pub(super) fn changed(
 
 /// One step of summing up the days before `until`. True if there may be more to do.
 pub(super) fn step(connection: &Connection, until: i64) -> Result<bool, StoreError> {
-    let stale = connection.prepare_cached(STALE)?.query_row([until], |row| {
-        Ok((row.get(0)?, AccountName::new(row.get_ref(1)?.as_str()?)))
-    });
+    let last = last(connection)?;
+    if last.is_some_and(|last| last >= until) {
+        // What is added to them from now on is not told to be added to a day gone by.
+        connection.prepare_cached(AHEAD)?.execute([until])?;
+        return Ok(true);
+    }
+    // Of a day that is not through, accounts are summed up in the order of their names:
+    // the last that has a sum tells how far that is, and none may have it out of turn.
+    let through = last.map_or(i64::MIN, |day| day + 1);
+    let stale = connection
+        .prepare_cached(STALE)?
+        .query_row([through], |row| {
+            Ok((row.get(0)?, AccountName::new(row.get_ref(1)?.as_str()?)))
+        });
     if let Some(stale) = stale.optional()? {
         sum(connection, &stale)?;
         return Ok(true);
     }
-    let last = last(connection)?;
     let after = last.map_or(i64::MIN, |day| (day + 1) * HOURS);
     let next: Option<i64> = connection
         .prepare_cached(NEXT_HOUR)?

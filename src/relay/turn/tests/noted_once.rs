@@ -32,6 +32,16 @@ fn who_is_past_the_deadline_leaves_alone_what_an_earlier_turn_has_handed_over() 
 }
 
 #[test]
+fn who_is_past_the_deadline_leaves_alone_what_a_human_has_taken_up_since() {
+    let mut player = Player::after_a_handoff();
+    player.seconds = 61;
+    assert_eq!(player.next(Happened::Claimed), Action::Look);
+    let left = player.look("humans", Some("human"));
+    assert!(matches!(left, Action::End(Outcome::Skipped(_))), "{left:?}");
+    assert_eq!(player.turn.note_left_out(), None);
+}
+
+#[test]
 fn who_is_given_up_leaves_alone_what_an_earlier_turn_has_handed_over() {
     let mut player = Player::after_a_handoff();
     assert_eq!(player.next(Happened::Claimed), Action::Look);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::*;
 use crate::outcome::Outcome;
 use crate::store::conformance::bench::{at, claim, ended, message, save};
-use crate::store::totals::hour_of;
+use crate::store::totals::{hour_begins, hour_of};
 use crate::store::{History as _, Store as _};
 
 /// What a relay does that adds to an hour gone by.
@@ -44,5 +44,28 @@ async fn what_is_being_added_while_a_day_is_summed_up_is_not_missed() {
     let day = store.days(day, day + 1, None).await.unwrap();
     let replied = day.iter().find(|total| total.key.what == "replied");
     assert_eq!(replied.map(|total| total.count), Some(11));
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_day_of_very_many_accounts_is_summed_up_some_at_a_time() {
+    let Some(own) = Own::new() else { return };
+    let store = own.open().await;
+    own.sql(
+        "INSERT INTO totals SELECT hour, 'account' || number, 'replied', '', 0, 1, 1, 1, 3, 10
+         FROM generate_series(240, 263) hour, generate_series(1, 250) number
+         WHERE (hour + number) % 5 = 0;
+         INSERT INTO days VALUES (10, 'account99', NULL)",
+    );
+    let read = async || {
+        let mut totals = store.days(10, 11, None).await.unwrap();
+        totals.sort();
+        totals
+    };
+    let before = read().await;
+    store.sum_up(hour_begins(11 * 24 + 3)).await.unwrap();
+    let stored = own.sql("SELECT count(value), count(*) FROM days");
+    assert_eq!(stored.trim(), "251|251");
+    assert_eq!(read().await, before);
     store.close().await;
 }
