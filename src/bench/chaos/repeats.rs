@@ -5,11 +5,15 @@
 //! its answer was lost with whoever had it. Without such a cause it must not be.
 
 use std::collections::HashMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::ledger::{Token, tokens};
 use crate::sim::{Question, RecordedRequest};
 use crate::store::LEASE;
+
+/// An answer that the bot thought about is stored by then, also on a busy machine: what
+/// strikes later is no reason to ask again.
+const STORED_WITHIN: Duration = Duration::from_secs(2);
 
 /// From when to when.
 #[derive(Debug, Clone, Copy)]
@@ -108,19 +112,23 @@ impl Struck {
             return Cause::Spoiled;
         }
         let asker = asker(before);
+        let stored = before.ended_at.map(|ended| ended + STORED_WITHIN);
+        let in_time = |span: &Span| stored.is_none_or(|stored| span.from <= stored);
         let mut kills = self
             .kills
             .iter()
             .filter(|(relay, _)| Some(*relay) == asker)
             .map(|(_, kill)| kill)
-            .filter(|kill| before.at <= kill.to && kill.from < again.at);
+            .filter(|kill| before.at <= kill.to && kill.from < again.at)
+            .filter(|kill| in_time(kill));
         // A caller that is gone is noticed a moment later.
         let met = |kill: &Span| before.ended_at.is_none_or(|ended| kill.from <= ended);
-        let crash = |crash: &&Span| before.at <= crash.to + LEASE && crash.from < again.at;
+        let crash =
+            |crash: &Span| before.at <= crash.to + LEASE && crash.from < again.at && in_time(crash);
         match kills.next() {
             Some(kill) if before.status.is_none() || met(kill) => Cause::Killed,
             Some(_) => Cause::Unstored,
-            None if self.crashes.iter().any(|span| crash(&span)) => Cause::Crashed,
+            None if self.crashes.iter().any(crash) => Cause::Crashed,
             None => Cause::None,
         }
     }
@@ -213,11 +221,15 @@ mod tests {
         assert_eq!(later.without_cause, 1, "it was killed later");
         assert_eq!(asked_again(&plain, &kill_at(1, 2)).killed, 1);
         assert_eq!(asked_again(&plain, &kill_at(1, 4)).unstored, 1);
-        let crashed = Struck {
-            crashes: vec![run.span(2, 4)],
+        let long_after = asked_again(&plain, &kill_at(1, 15));
+        assert_eq!(long_after.without_cause, 1, "it was stored by then");
+        let crashed_at = |from| Struck {
+            crashes: vec![run.span(from, from + 2)],
             ..Struck::default()
         };
-        assert_eq!(asked_again(&plain, &crashed).crashed, 1);
+        assert_eq!(asked_again(&plain, &crashed_at(2)).crashed, 1);
+        let long_after = asked_again(&plain, &crashed_at(15));
+        assert_eq!(long_after.without_cause, 1, "it was stored by then");
         let mut spoiled = plain;
         spoiled[0].spoiled = true;
         assert_eq!(asked_again(&spoiled, &kill_at(1, 2)).spoiled, 1);
