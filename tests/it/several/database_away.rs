@@ -1,17 +1,13 @@
 //! The database goes away and comes back.
 
 use super::*;
-use crate::support::soon;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crash_of_the_database_loses_nothing_and_needs_no_restart() {
     let Some(server) = own_server() else { return };
     let several = Several::two(&server).await;
-    let thinking = several.world.gleen.hold_next_answer(Operation::SendMessage);
     let world = &several.world;
-    let first = world.conversation();
-    world.says(&first, "hello");
-    soon(thinking.reached()).await;
+    let (first, thinking) = several.while_the_bot_thinks().await;
     server.crash().unwrap();
     several.all_ready(503).await;
     let second = world.conversation();
@@ -37,11 +33,8 @@ async fn a_crash_of_the_database_loses_nothing_and_needs_no_restart() {
 async fn a_database_that_stands_still_loses_nothing() {
     let Some(server) = own_server() else { return };
     let several = Several::two(&server).await;
-    let thinking = several.world.gleen.hold_next_answer(Operation::SendMessage);
     let world = &several.world;
-    let first = world.conversation();
-    world.says(&first, "hello");
-    soon(thinking.reached()).await;
+    let (first, thinking) = several.while_the_bot_thinks().await;
     server.pause().unwrap();
     for process in server.processes().unwrap() {
         assert_eq!(state(process), "T", "all of it stands still");

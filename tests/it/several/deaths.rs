@@ -7,10 +7,7 @@ use crate::support::{asked_by_customers, soon};
 async fn a_relay_that_is_killed_is_replaced_and_its_turn_ends_once() {
     let Some(server) = server() else { return };
     let mut several = Several::two(server).await;
-    let thinking = several.world.gleen.hold_next_answer(Operation::SendMessage);
-    let conversation = several.world.conversation();
-    several.world.says(&conversation, "hello");
-    soon(thinking.reached()).await;
+    let (conversation, thinking) = several.while_the_bot_thinks().await;
     several.take_driver().await.kill().await;
     thinking.release();
     let world = &several.world;
@@ -24,10 +21,7 @@ async fn a_relay_that_is_killed_is_replaced_and_its_turn_ends_once() {
 async fn a_relay_that_stood_still_says_nothing_when_it_wakes() {
     let Some(server) = server() else { return };
     let mut several = Several::two(server).await;
-    let thinking = several.world.gleen.hold_next_answer(Operation::SendMessage);
-    let conversation = several.world.conversation();
-    several.world.says(&conversation, "hello");
-    soon(thinking.reached()).await;
+    let (conversation, thinking) = several.while_the_bot_thinks().await;
     let stuck = several.take_driver().await;
     stuck.signal("-STOP").await;
     let world = &several.world;

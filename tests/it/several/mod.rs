@@ -14,9 +14,11 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use gladly_relay::bench::OwnPostgres;
-use gladly_relay::sim::{GladlyWorld, Operation, WebhookSpec};
+use gladly_relay::sim::{GladlyWorld, Hold, Operation, WebhookSpec};
 
-use crate::support::{IDENTIFIER, RelayProcess, Setup, TestRelay, skipped, soon};
+use crate::support::{
+    IDENTIFIER, RelayProcess, Setup, TestRelay, asked_by_customers, skipped, soon,
+};
 
 pub(crate) const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
@@ -80,6 +82,28 @@ impl Several {
     async fn start(&self) -> RelayProcess {
         let environment = [("RELAY_STORE", self.address.as_str()), ("RELAY_KEY", KEY)];
         RelayProcess::start_with(&self.world.config_file(), &environment).await
+    }
+
+    /// A customer wrote, and the bot's answer is held until it is released.
+    async fn while_the_bot_thinks(&self) -> (String, Hold) {
+        let thinking = self.world.gleen.hold_next_answer(Operation::SendMessage);
+        let conversation = self.world.conversation();
+        self.world.says(&conversation, "hello");
+        soon(thinking.reached()).await;
+        (conversation, thinking)
+    }
+
+    /// Lets twelve customers write: each is answered once, and none asked for twice.
+    async fn answer_each_of_twelve_once(&self) {
+        let world = &self.world;
+        let conversations: Vec<String> = (0..12).map(|_| world.conversation()).collect();
+        for conversation in &conversations {
+            world.says(conversation, "hello");
+        }
+        answered(world, &conversations).await;
+        world.all_told().await;
+        assert_eq!(said(world, &conversations), [1; 12]);
+        assert_eq!(asked_by_customers(&world.gleen.questions()), 12);
     }
 
     /// Waits until every relay says of itself that it can take webhooks, or that it can't.

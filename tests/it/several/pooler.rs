@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
 use super::*;
-use crate::support::{asked_by_customers, free_port, program};
+use crate::support::{free_port, program};
 
 /// It refuses to run as root.
 const NOBODY: u32 = 65_534;
@@ -74,15 +74,7 @@ async fn relays_behind_a_pooler_answer_everything_once_and_say_that_they_hear_no
         .replace(&direct, &format!(":{}/", pooler.port));
     several.add().await;
     several.add().await;
-    let world = &several.world;
-    let conversations: Vec<String> = (0..12).map(|_| world.conversation()).collect();
-    for conversation in &conversations {
-        world.says(conversation, "hello");
-    }
-    answered(world, &conversations).await;
-    world.all_told().await;
-    assert_eq!(said(world, &conversations), [1; 12]);
-    assert_eq!(asked_by_customers(&world.gleen.questions()), 12);
+    several.answer_each_of_twelve_once().await;
 
     // Only the relay that doesn't drive hears of this one: nobody wakes the other.
     let deaf = "notifications don't come through";

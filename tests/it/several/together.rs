@@ -1,21 +1,13 @@
 //! Relays that are all well.
 
 use super::*;
-use crate::support::{asked_by_customers, soon};
+use crate::support::asked_by_customers;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_message_is_answered_once_though_every_relay_hears_of_it() {
     let Some(server) = server() else { return };
     let several = Several::two(server).await;
-    let world = &several.world;
-    let conversations: Vec<String> = (0..12).map(|_| world.conversation()).collect();
-    for conversation in &conversations {
-        world.says(conversation, "hello");
-    }
-    answered(world, &conversations).await;
-    world.all_told().await;
-    assert_eq!(said(world, &conversations), [1; 12]);
-    assert_eq!(asked_by_customers(&world.gleen.questions()), 12);
+    several.answer_each_of_twelve_once().await;
     several.stop().await;
 }
 
@@ -46,10 +38,7 @@ async fn what_another_relay_heard_costs_no_look_more() {
 async fn a_relay_that_stops_lets_its_turn_end_while_the_next_takes_over_at_once() {
     let Some(server) = server() else { return };
     let mut several = Several::two(server).await;
-    let thinking = several.world.gleen.hold_next_answer(Operation::SendMessage);
-    let first = several.world.conversation();
-    several.world.says(&first, "hello");
-    soon(thinking.reached()).await;
+    let (first, thinking) = several.while_the_bot_thinks().await;
     let driver = several.take_driver().await;
     driver.signal("-TERM").await;
     let second = several.world.conversation();
