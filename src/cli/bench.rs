@@ -126,7 +126,14 @@ async fn run(bench: Option<Bench>, setup: &Setup) -> anyhow::Result<Found> {
     let section = match bench {
         Bench::Ack(options) => ack::measure(setup, options).await?,
         Bench::Relay(options) => relay::measure(setup, options).await?,
-        Bench::Limit(options) => limit::measure(setup, options).await?,
+        Bench::Limit(options) => {
+            let is_file = matches!(*setup.databases, Databases::Files);
+            anyhow::ensure!(
+                is_file,
+                "--store: Gladly's limit is measured with a file; leave it out"
+            );
+            limit::measure(setup, options).await?
+        }
         Bench::Growth(options) => growth::measure(setup, options).await?,
         Bench::Reach(options) => reach::measure(setup, options).await?,
         Bench::Chaos(arguments) => return Ok(arguments.run(setup).await?.into()),

@@ -340,6 +340,18 @@ async fn a_person_gets_tables() {
 }
 
 #[tokio::test]
+async fn a_limit_that_another_store_could_not_change_is_not_measured_on_it() {
+    let temporary = TempDir::new().unwrap();
+    let address = "postgres://relay@127.0.0.1/relay";
+    let refused = program(&["bench", "limit", "--store", address], temporary.path());
+    let refused = run(refused).await;
+    assert!(!refused.status.success());
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(said.contains("--store"), "{said}");
+    assert!(is_empty(temporary.path()));
+}
+
+#[tokio::test]
 async fn a_bench_of_nothing_is_refused() {
     let temporary = TempDir::new().unwrap();
     for arguments in [
