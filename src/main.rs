@@ -1,14 +1,10 @@
-//! Parses the command line, runs the command, reports its failure.
+//! Parses the command line and runs the command.
 
 use std::process::ExitCode;
 
 use clap::Parser;
-use gladly_relay::cli::{Cli, report};
+use gladly_relay::cli::Cli;
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    match Cli::parse().run().await {
-        Ok(code) => code,
-        Err(error) => report(&error),
-    }
+fn main() -> ExitCode {
+    Cli::parse().run()
 }

@@ -17,7 +17,9 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
+use tokio::runtime::Runtime;
 
 use crate::config::{Addresses, Config, ConfigError, Environment, load_key};
 use crate::store::MasterKey;
@@ -81,30 +83,37 @@ impl ConfigFile {
 }
 
 impl Cli {
-    /// Runs the command.
-    ///
-    /// # Errors
-    /// Whatever stopped it; [`report()`] tells the user.
-    pub async fn run(self) -> anyhow::Result<ExitCode> {
-        match self.command {
-            Command::Serve(arguments) => arguments.run().await,
-            Command::Check(arguments) => check::check(arguments).await,
-            Command::Webhooks(command) => webhooks::run(command).await,
-            Command::Explain(arguments) => arguments.run().await,
-            Command::Report(arguments) => arguments.run().await,
-            Command::Dead(command) => dead::run(command).await,
-            Command::Store(command) => store::run(command).await,
-            Command::Health(arguments) => health::health(arguments).await,
-            Command::Bench(arguments) => bench::bench(arguments).await,
-            Command::Demo => demo::demo().await,
-            Command::Simulate(arguments) => simulate::simulate(arguments).await,
+    /// Runs the command, and tells the user if it failed.
+    // The runtime is started here, not in `main.rs`: what is awaited is compiled
+    // with whoever waits for it, and the library is compiled anyway.
+    pub fn run(self) -> ExitCode {
+        let runtime = Runtime::new().context("no threads can be started");
+        let done = runtime.and_then(|runtime| runtime.block_on(self.command.run()));
+        done.unwrap_or_else(|error| report(&error))
+    }
+}
+
+impl Command {
+    async fn run(self) -> anyhow::Result<ExitCode> {
+        match self {
+            Self::Serve(arguments) => arguments.run().await,
+            Self::Check(arguments) => check::check(arguments).await,
+            Self::Webhooks(command) => webhooks::run(command).await,
+            Self::Explain(arguments) => arguments.run().await,
+            Self::Report(arguments) => arguments.run().await,
+            Self::Dead(command) => dead::run(command).await,
+            Self::Store(command) => store::run(command).await,
+            Self::Health(arguments) => health::health(arguments).await,
+            Self::Bench(arguments) => bench::bench(arguments).await,
+            Self::Demo => demo::demo().await,
+            Self::Simulate(arguments) => simulate::simulate(arguments).await,
         }
     }
 }
 
 /// Tells the user what went wrong: exit code 2 for a configuration that can't
 /// be used, as for a wrong command line, else 1.
-pub fn report(error: &anyhow::Error) -> ExitCode {
+fn report(error: &anyhow::Error) -> ExitCode {
     // Nobody may be there to read it; the exit code tells as well.
     let _: std::io::Result<()> = writeln!(std::io::stderr(), "gladly-relay: {error:#}");
     let wrong_config = error.downcast_ref::<ConfigError>().is_some();
