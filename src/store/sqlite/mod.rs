@@ -4,6 +4,7 @@
 mod backup;
 mod carry;
 mod check;
+mod checkpoint;
 mod copy;
 mod days;
 mod history;
@@ -35,6 +36,7 @@ use super::{
 use crate::id::{AccountName, ConversationId};
 pub use backup::BackupKeys;
 use check::Check;
+use checkpoint::Checkpointer;
 pub(super) use copy::{SqliteSource, SqliteTarget};
 use read::Reader;
 use watch::Watch;
@@ -183,13 +185,19 @@ fn tables(
     Ok(Tables {
         forgotten_until: purge::load_forgotten(&connection)?,
         next_turn_id: next_turn_id(&connection)?,
-        checkpointed: connection.total_changes(),
+        checkpointer: checkpointer(real_path, &connection)?,
         syncs: true,
         connection,
         keys,
         watch,
         lock,
     })
+}
+
+fn checkpointer(path: &Path, writers: &Connection) -> Result<Checkpointer, StoreError> {
+    let connection = open::connect_to_write(path)?;
+    Checkpointer::start(connection, writers.total_changes())
+        .map_err(|error| open::cannot_open(path, error.to_string()))
 }
 
 /// The number of the page that every probe changes.

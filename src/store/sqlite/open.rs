@@ -97,6 +97,11 @@ pub(super) fn open_beside(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
+/// Opens a file that is open already, to write into it.
+pub(super) fn connect_to_write(path: &Path) -> Result<Connection, StoreError> {
+    Ok(connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?)
+}
+
 /// Opens a file that is open already, to read from it.
 pub(super) fn connect_to_read(path: &Path) -> Result<Connection, StoreError> {
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
@@ -109,8 +114,8 @@ fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.busy_timeout(BUSY_TIMEOUT)?;
     // `synchronous`: a commit that has returned survives a power cut, for Gladly is
-    // told 200 on the strength of it; the writer goes without where it may. `wal_autocheckpoint`: the writer
-    // does it between batches, while nobody waits. `foreign_keys`: there are none.
+    // told 200 on the strength of it; the writer goes without where it may.
+    // `wal_autocheckpoint`: it is done beside the work. `foreign_keys`: there are none.
     // `temp_store`: statement journals in files would cost most of the time.
     // `secure_delete`: ids older than the retention are gone from the file.
     // `cache_size`, in KiB: pages of the keys that arrive at random stay at hand.

@@ -19,6 +19,7 @@ use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 use tokio::sync::{mpsc, oneshot};
 
+use super::checkpoint::{Checkpointer, Step};
 use super::days;
 use super::load::Loader;
 use super::open::{self, BUSY_TIMEOUT, Lock};
@@ -34,11 +35,6 @@ use crate::store::{Answer, Command, StoreError, apply};
 const LARGEST_BATCH: usize = 256;
 /// How much may wait for the writer.
 const LONGEST_QUEUE: usize = 1_024;
-/// How many changed rows make a checkpoint worth while. Whoever comes meanwhile
-/// waits for it: with 4,000, one ack in a hundred took 22 ms at full load, with
-/// 1,000, 14 ms; but the fewer, the more often the same pages are written.
-const CHECKPOINT_ROWS: u64 = 1_500;
-
 const PROBE: &str = "INSERT INTO probe (id, count) VALUES (1, 1)
     ON CONFLICT DO UPDATE SET count = count + 1";
 
@@ -152,17 +148,16 @@ fn run(mut tables: Tables, mut jobs: mpsc::Receiver<Job>) {
     tables.close();
 }
 
-/// What the thread owns. The connection goes first: what is watched is closed
-/// only after it.
+/// What the thread owns. The connections go first: what is watched is closed only
+/// after them.
 pub(super) struct Tables {
+    pub(super) checkpointer: Checkpointer,
     pub(super) connection: Connection,
     /// None beside a relay that runs.
     pub(super) keys: Option<Keys>,
     pub(super) watch: Watch,
     pub(super) forgotten_until: HashMap<AccountName, Timestamp>,
     pub(super) next_turn_id: i64,
-    /// Changed rows as of the last checkpoint.
-    pub(super) checkpointed: u64,
     /// Whether a commit syncs.
     pub(super) syncs: bool,
     /// Held so that no second process runs turns on the file.
@@ -340,15 +335,18 @@ impl Tables {
         }
     }
 
-    /// Brings the log into the database once it is long, while nobody waits for
-    /// an answer.
+    /// Has the log brought into the database, while nobody waits for an answer.
     fn checkpoint(&mut self) {
         let changed = self.connection.total_changes();
-        if changed - self.checkpointed < CHECKPOINT_ROWS || self.look().is_err() {
+        let step = self.checkpointer.step(changed);
+        if step == Step::Nothing || self.look().is_err() {
             return;
         }
-        self.checkpointed = changed;
-        if let Err(error) = self.bring_into_database("PASSIVE") {
+        let done = match step {
+            Step::Finish => self.bring_into_database("PASSIVE"),
+            _ => self.execute(PROBE).map(|()| self.checkpointer.pass(changed)),
+        };
+        if let Err(error) = done {
             tracing::warn!(%error, "the log could not be brought into the database; it is tried again");
         }
     }
@@ -356,6 +354,7 @@ impl Tables {
     /// Each time with another page of the probe's, by which the watch knows an
     /// older copy. The watch must see what this has made of the file.
     fn bring_into_database(&mut self, mode: &str) -> rusqlite::Result<()> {
+        self.checkpointer.finish(self.connection.total_changes());
         self.execute(PROBE)?;
         let checkpoint = format!("PRAGMA wal_checkpoint({mode})");
         self.connection.query_row(&checkpoint, [], |_| Ok(()))?;

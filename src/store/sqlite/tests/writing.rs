@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::future::try_join_all;
 use rusqlite::Connection;
 
 use super::Folder;
@@ -154,4 +155,30 @@ fn a_batch_syncs_if_anything_in_it_must_outlast_a_power_cut() {
         let (normal, full) = (1, 2);
         assert_eq!(mode, Ok(if syncs { full } else { normal }), "{index}");
     }
+}
+
+/// How often the log began anew (sqlite.org, "WAL-mode File Format").
+fn beginnings_of_log(folder: &Folder) -> u32 {
+    let log = std::fs::read(open::beside(&folder.path(), "-wal")).unwrap();
+    u32::from_be_bytes(log[12..16].try_into().unwrap())
+}
+
+#[tokio::test]
+async fn the_log_begins_anew_however_much_is_written() {
+    let folder = Folder::new();
+    let store = Arc::new(folder.open().await);
+    store.record(message("e", "c", "i", 0)).await.unwrap();
+    let before = beginnings_of_log(&folder);
+    for batch in 0..200 {
+        let deliveries = (0..256).map(|number| {
+            let id = |what| format!("{what}{batch}-{number}");
+            let delivery = message(&id("e"), &id("c"), &id("i"), 0);
+            store.record(delivery)
+        });
+        try_join_all(deliveries).await.unwrap();
+        if beginnings_of_log(&folder) > before {
+            return;
+        }
+    }
+    panic!("51,200 messages were appended to one log");
 }
