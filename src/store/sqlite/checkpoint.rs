@@ -149,7 +149,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pass_is_made_once_there_is_enough_to_copy_and_a_long_log_is_finished_when_little_is_left() {
+    fn a_pass_is_made_once_there_is_enough_to_copy_and_a_long_log_is_finished_when_little_is_left()
+    {
         let table = [
             (0, 0, Step::Nothing),
             (ENOUGH_ROWS - 1, 0, Step::Nothing),

@@ -22,6 +22,7 @@ mod watch;
 mod writer;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -165,11 +166,14 @@ fn start(
     let real_path: PathBuf = open::real_path(path);
     let is_alone = lock.is_some();
     let tables = tables(&real_path, connection, keys, lock)?;
+    let changed = tables.changed.clone();
     let writer =
         Writer::start(tables).map_err(|error| open::cannot_open(path, error.to_string()))?;
     Ok(Sqlite {
         writer,
-        check: is_alone.then(|| Check::start(&real_path)).transpose()?,
+        check: is_alone
+            .then(|| Check::start(&real_path, changed))
+            .transpose()?,
         reader: Reader::new(real_path),
     })
 }
@@ -186,6 +190,7 @@ fn tables(
         forgotten_until: purge::load_forgotten(&connection)?,
         next_turn_id: next_turn_id(&connection)?,
         checkpointer: checkpointer(real_path, &connection)?,
+        changed: Arc::default(),
         syncs: true,
         connection,
         keys,

@@ -10,7 +10,8 @@
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -153,6 +154,8 @@ fn run(mut tables: Tables, mut jobs: mpsc::Receiver<Job>) {
 pub(super) struct Tables {
     pub(super) checkpointer: Checkpointer,
     pub(super) connection: Connection,
+    /// Rows that were changed so far, for whoever makes way for the work.
+    pub(super) changed: Arc<AtomicU64>,
     /// None beside a relay that runs.
     pub(super) keys: Option<Keys>,
     pub(super) watch: Watch,
@@ -338,13 +341,16 @@ impl Tables {
     /// Has the log brought into the database, while nobody waits for an answer.
     fn checkpoint(&mut self) {
         let changed = self.connection.total_changes();
+        self.changed.store(changed, Ordering::Relaxed);
         let step = self.checkpointer.step(changed);
         if step == Step::Nothing || self.look().is_err() {
             return;
         }
         let done = match step {
             Step::Finish => self.bring_into_database("PASSIVE"),
-            _ => self.execute(PROBE).map(|()| self.checkpointer.pass(changed)),
+            _ => self
+                .execute(PROBE)
+                .map(|()| self.checkpointer.pass(changed)),
         };
         if let Err(error) = done {
             tracing::warn!(%error, "the log could not be brought into the database; it is tried again");
