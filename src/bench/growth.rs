@@ -62,8 +62,8 @@ pub async fn measure(setup: &Setup, options: Options) -> anyhow::Result<Section>
         progress::tell(&format!("growth, round {round} of {rounds}"));
         let other = Folder::temporary()?;
         let empty = Arc::new(setup.databases.fresh(other.path()).await?);
-        let empty = of_database(setup, other.path(), empty, options).await?;
-        let full = of_database(setup, folder.path(), full.clone(), options).await?;
+        let empty = of_database(setup, other.path(), empty, round, options).await?;
+        let full = of_database(setup, folder.path(), full.clone(), round, options).await?;
         section
             .add("acks_rate", "acks, 64 connections", "1/s", full.acks)
             .beside("empty_file", empty.acks);
@@ -81,13 +81,16 @@ async fn of_database(
     setup: &Setup,
     folder: &Path,
     database: Arc<Scratch>,
+    round: usize,
     options: Options,
 ) -> anyhow::Result<Allowed> {
     disk::settle().await?;
-    let scenery = Scenery {
+    let mut scenery = Scenery {
         database: Some(database),
         ..Scenery::instant(&setup.binary, folder)
     };
+    // The full one remembers the messages of the rounds before.
+    scenery.gladly.seed = round as u64;
     let mut stage = Stage::set(scenery).await?;
     stage.driven().await?;
     let acks = ack::of_stage(&stage, 64, options.length).await?.rate;

@@ -219,14 +219,18 @@ async fn the_limit_is_measured_beside_arithmetic() {
 }
 
 #[tokio::test]
-async fn a_file_with_finished_turns_is_measured_beside_an_empty_one() {
-    let arguments = "bench growth --json --rounds 1 --turns 300 --messages 5 --length 100ms";
+async fn a_file_with_finished_turns_is_measured_beside_an_empty_one_in_each_round() {
+    let arguments = "bench growth --json --rounds 3 --turns 300 --messages 5 --length 100ms";
     let found = measured(arguments).await;
 
     assert_keys(&found["growth"], &GROWTH);
     for key in GROWTH {
-        let empty = &found["growth"][key]["beside"]["empty_file"]["median"];
-        assert!(empty.as_f64().unwrap() > 0.0, "{key}");
+        let empty = &found["growth"][key]["beside"]["empty_file"];
+        assert!(empty["median"].as_f64().unwrap() > 0.0, "{key}");
+        assert_eq!(
+            empty["rounds"], 2,
+            "what takes minutes has half as many rounds"
+        );
     }
 }
 
