@@ -227,10 +227,8 @@ async fn a_file_with_finished_turns_is_measured_beside_an_empty_one_in_each_roun
     for key in GROWTH {
         let empty = &found["growth"][key]["beside"]["empty_file"];
         assert!(empty["median"].as_f64().unwrap() > 0.0, "{key}");
-        assert_eq!(
-            empty["rounds"], 2,
-            "what takes minutes has half as many rounds"
-        );
+        let rounds = empty["rounds"].as_array().unwrap();
+        assert_eq!(rounds.len(), 2, "half as many of what takes minutes");
     }
 }
 
