@@ -432,9 +432,9 @@ fn the_limit_is_used_and_hardly_met_whoever_counts_and_however_far_away() {
 fn what_others_use_is_left_to_them() {
     // What a bucket has left tells of the past too, so less is learnt from it.
     for (limiter, most_refused) in [
-        (Limiter::SlidingSecond, 12),
-        (Limiter::WholeSeconds, 18),
-        (Limiter::TokenBucket, 25),
+        (Limiter::SlidingSecond, 8),
+        (Limiter::WholeSeconds, 13),
+        (Limiter::TokenBucket, 20),
     ] {
         for others in 1..=5 {
             let case = Case {

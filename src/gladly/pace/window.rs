@@ -84,6 +84,8 @@ pub struct Window {
     others: u32,
     /// What others used, by each of the last answers that left nothing.
     used_by_others: VecDeque<u32>,
+    /// What others used, by the last answer.
+    told: u32,
     /// Whether answers tell what is left.
     tells_what_is_left: bool,
     /// Answers since the share last changed or was thought about.
@@ -121,6 +123,7 @@ impl Window {
             accepted_in_a_row: 0,
             others: 0,
             used_by_others: VecDeque::new(),
+            told: 0,
             tells_what_is_left: false,
             left: Left::default(),
             refused_at: None,

@@ -86,6 +86,7 @@ impl Window {
         let used = remaining.map(|remaining| self.allowed().saturating_sub(remaining));
         let ours = self.ours_before(sent_at);
         let others = used.map_or(0, |used| used.saturating_sub(ours));
+        self.told = others;
         self.count_what_was_used_before(others, now);
         if remaining == Some(0) {
             self.agree(others);
@@ -229,7 +230,10 @@ impl Window {
             self.refused_span = self.span;
             self.span = (self.span + GROWS_BY).min(LONGEST_SPAN);
         }
-        self.raise_others(theirs.saturating_sub(2).min(self.allowed() / 2));
+        // What the answer before told of them is theirs at once, but for one, as above.
+        let told = Some(theirs.min(self.told)).filter(|told| *told > 1);
+        let sure = theirs.saturating_sub(2).max(told.unwrap_or_default());
+        self.raise_others(sure.min(self.allowed() / 2));
     }
 }
 
